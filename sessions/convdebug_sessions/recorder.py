@@ -1,0 +1,239 @@
+"""Records facts: what the training thread calls; everything slow is handed to the writer's thread."""
+
+import atexit
+import os
+import time
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from .errors import SessionError
+from .facts import ENDINGS, Wish
+from .numbers import dump
+from .schema import beside, check_header, check_version, connect, create_tables, reason_of
+from .segment import Group
+from .writer import Writer
+
+
+class Recorder:
+    """The one writer of facts into a session. Closing it leaves one single file.
+
+    `problem` says in one line why recording stopped (a full disk, a file taken away), `journal` is "wal", or "delete"
+    where the file system cannot do better.
+    """
+
+    def __init__(self, path: Path, writer: Writer) -> None:
+        self.path = path
+        self._writer = writer
+        self._runs: dict[int, RunRecorder] = {}
+        self._closed = False
+        self._leave = weakref.WeakMethod(self.close)
+        atexit.register(_close_at_exit, self._leave)
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], *, overwrite: bool = False) -> "Recorder":
+        """Starts a new session; an existing file is refused unless `overwrite`."""
+        place = Path(path)
+        try:
+            return cls._create(place, overwrite)
+        except OSError as error:
+            raise SessionError(reason_of(error, place)) from error
+
+    @classmethod
+    def _create(cls, path: Path, overwrite: bool) -> "Recorder":
+        if path.is_dir():
+            raise SessionError(f"{path} is a folder, a session is a file")
+        if path.exists() and not overwrite:
+            raise SessionError(f"{path} exists already")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for ending in ("wal", "shm", "live", "journal"):
+            beside(path, ending).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        path.touch(exist_ok=False)
+        database = connect(path)
+        create_tables(database)
+        database.close()
+        return cls(path, Writer(path))
+
+    @classmethod
+    def append(cls, path: str | os.PathLike[str]) -> "Recorder":
+        """Adds runs to a session that is finished or whose writer was killed."""
+        place = Path(path)
+        check_header(place)
+        database = connect(place)
+        try:
+            check_version(database, place)
+        finally:
+            database.close()
+        return cls(place, Writer(place))
+
+    @property
+    def problem(self) -> str | None:
+        return self._writer.problem
+
+    @property
+    def journal(self) -> str:
+        return self._writer.journal
+
+    def start_run(
+        self,
+        kind: str,
+        name: str = "",
+        *,
+        config: dict[str, Any] | None = None,
+        info: dict[str, Any] | None = None,
+        parent: int | None = None,
+        parent_step: int | None = None,
+    ) -> "RunRecorder":
+        """A new run; several may be open at once."""
+        started = time.time()
+        stored = (parent, parent_step, kind, name, started, None if config is None else dump(config), dump(info or {}))
+        id = self._writer.ask(lambda database: database.execute(_INSERT_RUN, stored).lastrowid) or 0
+        run = RunRecorder(self._writer, id, started, dict(info or {}))
+        self._runs[id] = run
+        return run
+
+    def flush(self) -> None:
+        """Everything handed over so far is in the database when this returns."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Writes the rest, ends the runs that are open as stopped, and leaves one single file. May be called twice."""
+        self._end("stopped", "the recording was closed before the run was finished")
+
+    def _end(self, status: str, reason: str) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        for run in self._runs.values():
+            run.finish(status, reason)
+        self._writer.close()
+        atexit.unregister(self._leave)
+
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        elif issubclass(kind, KeyboardInterrupt):
+            self._end("stopped", "interrupted from the keyboard")
+        else:
+            self._end("crashed", f"{kind.__name__}: {error}")
+
+
+def _close_at_exit(leave: weakref.WeakMethod[Any]) -> None:
+    close = leave()
+    if close is not None:
+        close()
+
+
+_INSERT_RUN = (
+    "INSERT INTO runs (parent, parent_step, kind, name, status, started, config, info) VALUES (?,?,?,?,'running',?,?,?)"
+)
+
+
+class RunRecorder:
+    """One run while it is recorded. `pending_wishes` is swapped by the writer's thread; reading it costs nothing."""
+
+    def __init__(self, writer: Writer, id: int, started: float, info: dict[str, Any]) -> None:
+        self.id = id
+        self.started = started
+        self.pending_wishes: tuple[Wish, ...] = ()
+        self._writer = writer
+        self._info = info
+        self._groups: dict[tuple[str, ...], Group] = {}
+        self._applied: set[int] = set()
+        self._ended = False
+        writer.runs.append(self)
+
+    def group(self, names: Sequence[str]) -> Group:
+        """The group of series that are sampled at the same steps; the same names give the same group."""
+        key = tuple(names)
+        if key not in self._groups:
+            self._groups[key] = self._new_group(key)
+        return self._groups[key]
+
+    def _new_group(self, names: tuple[str, ...]) -> Group:
+        if not names or not all(isinstance(name, str) and name for name in names):
+            raise ValueError("a group needs the names of its series")
+        if len(set(names)) < len(names):
+            raise ValueError("the series of a group need different names")
+        taken = {name for group in self._groups for name in group}.intersection(names)
+        if taken:
+            raise ValueError(f"series {min(taken)} is in another group of this run")
+        return self._writer.new_group(self.id, names)
+
+    def event(self, kind: str, step: int | None = None, **data: Any) -> None:
+        """Something that happened, with data that JSON can hold (non-finite numbers are read back as they were)."""
+        stored = (self.id, None if step is None else int(step), time.time(), kind, dump(data))
+        self._writer.post("INSERT INTO events (run, step, time, kind, data) VALUES (?,?,?,?,?)", stored)
+
+    def blob(
+        self,
+        kind: str,
+        step: int,
+        array: np.ndarray | bytes,
+        *,
+        name: str = "",
+        names: Sequence[str] = (),
+        **meta: Any,
+    ) -> None:
+        """An array or bytes at a step; it is copied, so that the caller may go on using it."""
+        dtype, shape, data = _packed(array)
+        stored = (self.id, kind, int(step), name, dump(list(names)), dtype, dump(shape), dump(meta), data)
+        self._writer.post(_INSERT_BLOB, stored)
+
+    def update_info(self, **changes: Any) -> None:
+        """Merges changes into the run's info."""
+        self._info.update(changes)
+        self._writer.post("UPDATE runs SET info=? WHERE id=?", (dump(self._info), self.id))
+
+    def applied(self, wish: Wish, step: int) -> None:
+        """Records that a wish was done, and at which step."""
+        self._applied.add(wish.id)
+        self.pending_wishes = tuple(other for other in self.pending_wishes if other.id != wish.id)
+        self._writer.post("UPDATE wishes SET applied_step=? WHERE id=?", (int(step), wish.id))
+
+    def offer(self, wishes: Sequence[Wish]) -> None:
+        """Called by the writer's thread with all open wishes: keeps those for this run that are not older than it."""
+        self.pending_wishes = tuple(
+            wish
+            for wish in wishes
+            if wish.run in (None, self.id) and wish.made >= self.started and wish.id not in self._applied
+        )
+
+    def flush(self) -> None:
+        """Everything handed over so far is in the database when this returns."""
+        self._writer.flush()
+
+    def finish(self, status: str = "finished", reason: str | None = None) -> None:
+        """Ends the run as finished, stopped or crashed. The first call counts."""
+        if status not in ENDINGS:
+            raise ValueError(f"a run ends as {', '.join(ENDINGS)}, not as {status}")
+        if self._ended:
+            return
+        self._ended = True
+        self._writer.flush()
+        self._writer.end_run(self, status, reason, list(self._groups.values()))
+
+
+_INSERT_BLOB = "INSERT INTO blobs (run, kind, step, name, names, dtype, shape, meta, data) VALUES (?,?,?,?,?,?,?,?,?)"
+
+
+def _packed(array: np.ndarray | bytes) -> tuple[str, list[int], bytes]:
+    """dtype, shape and little-endian bytes; arrays of Python objects have none."""
+    if isinstance(array, (bytes, bytearray, memoryview)):
+        data = bytes(array)
+        return "bytes", [len(data)], data
+    values = np.asarray(array)
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"a blob of dtype {values.dtype} cannot be kept: numbers and booleans only")
+    values = values.astype(values.dtype.newbyteorder("<"), copy=False)
+    return values.dtype.str, list(values.shape), values.tobytes()

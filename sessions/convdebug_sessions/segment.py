@@ -1,0 +1,104 @@
+"""A ring of rows in shared memory: the training thread writes a row and then the count, others read behind it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+HEADER_BYTES = 64
+GROUP, WIDTH, CAPACITY, COUNT, RELEASED = range(5)
+TARGET_BYTES = 1 << 20
+
+
+def capacity_for(width: int) -> int:
+    """Rows in a ring of about a megabyte, a power of two: 512 rows of 200 series, 4096 of up to 31."""
+    rows = TARGET_BYTES // (8 + 8 * width)
+    return min(4096, max(64, 1 << max(rows.bit_length() - 1, 0)))
+
+
+def size_of(width: int, capacity: int) -> int:
+    """Bytes that a ring needs."""
+    return HEADER_BYTES + capacity * (8 + 8 * width)
+
+
+class Segment:
+    """The ring of one group over a writable or read-only buffer. Row number r lies in slot r % capacity.
+
+    Values are kept as float64: a value beyond float32 would make numpy warn in the user's training.
+    """
+
+    def __init__(self, buffer: Any) -> None:
+        self.header = np.frombuffer(buffer, np.int64, HEADER_BYTES // 8)
+        self.width, self.capacity = int(self.header[WIDTH]), int(self.header[CAPACITY])
+        self.steps = np.frombuffer(buffer, np.int64, self.capacity, HEADER_BYTES)
+        values = np.frombuffer(buffer, np.float64, self.capacity * self.width, HEADER_BYTES + 8 * self.capacity)
+        self.values = values.reshape(self.capacity, self.width)
+        self.count = self.header[COUNT : COUNT + 1]
+
+    @classmethod
+    def create(cls, buffer: Any, group: int, width: int, capacity: int) -> "Segment":
+        header = np.frombuffer(buffer, np.int64, HEADER_BYTES // 8)
+        header[[WIDTH, CAPACITY, COUNT, RELEASED]] = width, capacity, 0, 0
+        header[GROUP] = group
+        return cls(buffer)
+
+    def rows(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """Copies of the steps and float32 values of rows first … last − 1."""
+        slots = np.arange(first, last) % self.capacity
+        with np.errstate(over="ignore"):
+            return self.steps[slots], self.values[slots].astype(np.float32)
+
+
+class Group:
+    """Series that are sampled at the same steps. `append` takes about a microsecond."""
+
+    def __init__(self, id: int, names: tuple[str, ...], segment: Segment, waiting: Any) -> None:
+        self.id, self.names, self.segment = id, names, segment
+        self._width, self._capacity = len(names), segment.capacity
+        self._steps, self._values, self._count = segment.steps, segment.values, segment.count
+        self._wait_for_room = waiting
+        self._wake_at = segment.capacity // 2
+        self._row = 0
+        self._last_step = -(2**63)
+
+    def append(self, step: int, values: Sequence[float] | np.ndarray) -> None:
+        """One row. Steps must increase; the values come in the order of the names."""
+        row = self._row
+        if row >= self._wake_at and not self._wait_for_room(self, row):
+            return
+        if step <= self._last_step or len(values) != self._width:
+            self._refuse(step, len(values))
+        slot = row % self._capacity
+        self._steps[slot] = step
+        self._values[slot] = values
+        self._last_step = step
+        self._row = self._count[0] = row + 1
+
+    def extend(self, steps: np.ndarray, rows: np.ndarray) -> None:
+        """Many rows at once: steps (n,), rows (n, len(names)). Waits for the writer where they do not all fit."""
+        steps, rows = np.asarray(steps, np.int64), np.asarray(rows)
+        if rows.shape != (len(steps), self._width):
+            raise ValueError(f"rows of shape {rows.shape} do not fit {len(steps)} steps of {self._width} series")
+        if len(steps) and (steps[0] <= self._last_step or (np.diff(steps) <= 0).any()):
+            self._refuse(int(steps[0]), self._width)
+        while len(steps):
+            if self._row >= self._wake_at and not self._wait_for_room(self, self._row):
+                return
+            taken = self._put(steps, rows)
+            steps, rows = steps[taken:], rows[taken:]
+
+    def _put(self, steps: np.ndarray, rows: np.ndarray) -> int:
+        slot = self._row % self._capacity
+        free = int(self.segment.header[RELEASED]) + self._capacity - self._row
+        taken = min(len(steps), free, self._capacity - slot)
+        self._steps[slot : slot + taken] = steps[:taken]
+        self._values[slot : slot + taken] = rows[:taken]
+        self._last_step = int(steps[taken - 1])
+        self._row += taken
+        self._count[0] = self._row
+        return taken
+
+    def _refuse(self, step: int, length: int) -> None:
+        if length != self._width:
+            raise ValueError(f"{length} values for the {self._width} series {', '.join(self.names[:3])} …")
+        raise ValueError(f"step {step} of {self.names[0]} came after step {self._last_step}: steps must increase")
