@@ -1,0 +1,75 @@
+"""Options that several commands share, each with one meaning."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from convdebug.config import RunConfig
+from convdebug.errors import UserError
+from convdebug_sessions import Diagnosis
+
+FAIL_ON = ("error", "warning", "never")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+session_option = click.option("--session", "session_path", type=Path, metavar="FILE", help="Where to record (*.convdebug).")
+device_option = click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True, help="Where to compute."
+)
+
+
+def fail_on_option(default: str) -> Callable:
+    """From which severity on a diagnosis makes the exit code 1."""
+    return click.option(
+        "--fail-on", type=click.Choice(FAIL_ON), default=default, show_default=True, help="Exit with 1 at this severity or worse."
+    )
+
+
+def target_options(command: Callable) -> Callable:
+    """RUN.toml, --target and --set: what is trained."""
+    for option in (
+        click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change one key of the config."),
+        click.option("--target", "target_name", metavar="FILE.py:FUNCTION", help="Your own model: path/to/file.py:function."),
+        click.argument("run_toml", required=False, type=Path, metavar="[RUN.toml]"),
+    ):
+        command = option(command)
+    return command
+
+
+def resolve_target(run_toml: Path | None, target_name: str | None, changes: Sequence[str], base: dict[str, Any] | None = None):
+    """The Target and the RunConfig that the options name; loads torch.
+
+    Raises:
+        UserError: an unknown key, a value out of range, a missing file, a target that is not one.
+        TargetError: the user's function raised.
+    """
+    config = RunConfig.load(run_toml, list(changes), base=base)
+    from convdebug.target import Target, load_target
+
+    if target_name is None:
+        return Target.from_config(config), config
+    return load_target(target_name), config
+
+
+def exit_code(diagnoses: Sequence[Diagnosis], fail_on: str) -> int:
+    """1 where a diagnosis is at or above the severity, else 0."""
+    counted = {"error": {"error"}, "warning": {"error", "warning"}, "never": set()}[fail_on]
+    return int(any(diagnosis.severity in counted for diagnosis in diagnoses))
+
+
+def rate_range(text: str) -> tuple[float, float]:
+    """`LOW:HIGH` as two rates, 0 < low < high."""
+    match = re.fullmatch(r"([^:]+):([^:]+)", text)
+    try:
+        low, high = (float(part) for part in match.groups()) if match else (0.0, 0.0)
+    except ValueError:
+        raise UserError(f"--lr {text}: not two numbers; write LOW:HIGH, for example 1e-5:1") from None
+    if not 0 < low < high < float("inf"):
+        raise UserError(f"--lr {text}: needs 0 < LOW < HIGH, for example {_swapped(low, high)}")
+    return low, high
+
+
+def _swapped(low: float, high: float) -> str:
+    return f"{high:g}:{low:g}" if 0 < high < low < float("inf") else "1e-5:1"

@@ -1,0 +1,69 @@
+"""Where a command records, the live rules beside it, and what it says of the session at the end."""
+
+import datetime
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from convdebug.errors import UserError
+from convdebug_sessions import Recorder, Session, default_folder
+
+RULES_PATIENCE_S = 20
+
+
+def session_file(wanted: Path | None, name: str) -> Path:
+    """The file that a command records into: the user's, or a new one in the folder where sessions are kept."""
+    if wanted is not None:
+        return wanted
+    folder = default_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise UserError(f"{folder}: cannot be made ({problem.strerror}); name a file with --session") from problem
+    moment = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    stem = f"{re.sub(r'[^A-Za-z0-9.-]+', '-', name).strip('-')}-{moment}"
+    candidates = (folder / f"{stem}{suffix}.convdebug" for suffix in ["", *(f"-{n}" for n in range(2, 100))])
+    return next(path for path in candidates if not path.exists())
+
+
+def open_recorder(path: Path) -> Recorder:
+    """A recorder on a new file, or on an existing session to which runs are added."""
+    return Recorder.append(path) if path.exists() else Recorder.create(path)
+
+
+@contextmanager
+def live_rules(path: Path, stop_on: str | None = None) -> Iterator[None]:
+    """Run `convdebug diagnose --follow` beside the recording; it ends by itself when the writer is gone."""
+    command = [sys.executable, "-m", "convdebug", "diagnose", str(path), "--follow", "--fail-on", "never"]
+    command += ["--stop-on", stop_on] if stop_on else []
+    lower = {"preexec_fn": _nice} if os.name == "posix" else {}
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True, **lower)
+    try:
+        yield
+    finally:
+        try:
+            process.wait(RULES_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            click.echo("convdebug: the live rules did not end in time; `convdebug diagnose` says what they would have", err=True)
+
+
+def _nice() -> None:
+    os.nice(5)
+
+
+def conclude(path: Path) -> None:
+    """Diagnose every run of a finished session once more and write the opinions into it."""
+    from convdebug.diagnose import diagnose_session
+
+    with Session.open(path) as session:
+        for run in session.runs:
+            if run.kind in ("train", "watch", "branch"):
+                session.write_diagnoses(run.id, diagnose_session(session, run.id))

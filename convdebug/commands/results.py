@@ -1,0 +1,33 @@
+"""What a session holds, in the JSON of the interface and as lines for a terminal."""
+
+from typing import Any
+
+import numpy as np
+
+from convdebug_sessions import Run, Session
+
+FINAL = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
+AVERAGED_STEPS = 20
+
+
+def runs_as_json(session: Session) -> list[dict[str, Any]]:
+    """Every run with its status and its final numbers (train: mean of the last 20 recorded values; val: the last)."""
+    return [run_as_json(session, run) for run in session.runs]
+
+
+def run_as_json(session: Session, run: Run) -> dict[str, Any]:
+    """One run as `diagnose --json` and `train --json` carry it."""
+    names = set(session.series_names(run=run.id))
+    final = {name.replace("/", "_"): _final(session, run, name) if name in names else None for name in FINAL}
+    keys = {"id": run.id, "parent": run.parent, "kind": run.kind, "name": run.name, "status": run.status, "reason": run.reason}
+    return keys | {"steps": run.steps, "final": final}
+
+
+def _final(session: Session, run: Run, name: str) -> float | None:
+    _, values = session.series(name, run=run.id, first=max(0, run.steps - 10 * AVERAGED_STEPS))
+    if not len(values):
+        _, values = session.series(name, run=run.id)
+    if not len(values):
+        return None
+    count = AVERAGED_STEPS if name.startswith("train/") else 1
+    return float(np.mean(values[-count:]))
