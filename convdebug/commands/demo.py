@@ -1,0 +1,56 @@
+"""`convdebug demo`: the main job on the embedded default, in the window or, without a display, in the terminal."""
+
+from pathlib import Path
+
+import click
+
+from convdebug.commands.options import device_option, session_option
+from convdebug.commands.window import display_available, open_window
+
+HEALTHY = ("data.limit=4000", "data.val_limit=1000", "data.batch_size=64", "train.steps=240", "schedule.name=cosine")
+SICK = ("data.limit=2000", "data.val_limit=500", "model.name=two-layer", "optimizer.name=sgd", "optimizer.lr=1e6", "train.steps=60")
+CHECK_SECONDS = 40
+
+
+@click.command()
+@session_option
+@device_option
+@click.option("--terminal", is_flag=True, help="In the terminal even where there is a display.")
+def demo(session_path: Path | None, device: str, terminal: bool) -> int:
+    """Check, train, measure and diagnose a convnet on the embedded default."""
+    if display_available() and not terminal:
+        return open_window(["demo"] + ([str(session_path)] if session_path else []))
+    return demo_in_terminal(session_path, device)
+
+
+def demo_in_terminal(session_path: Path | None, device: str) -> int:
+    """Checks, a healthy run and a sick one into one session, a report beside it."""
+    from convdebug.commands.check import run_and_print
+    from convdebug.commands.export import write_report
+    from convdebug.commands.options import resolve_target
+    from convdebug.commands.recording import session_file
+
+    path = session_file(session_path, "demo")
+    click.echo("The embedded default: 32×32 pictures of ten classes, drawn here by a seeded generator.\n")
+    click.echo(click.style("1. Sanity checks on a small convnet with batch norm", bold=True))
+    healthy, _ = resolve_target(None, None, HEALTHY)
+    results = run_and_print(healthy, path, None, None, CHECK_SECONDS, device, quiet=False)
+    click.echo(click.style("\n2. A training that should go well", bold=True))
+    train_and_print(path, HEALTHY, device)
+    click.echo(click.style("\n3. A training that is ill: a two-layer net with a learning rate of 1e6", bold=True))
+    train_and_print(path, SICK, device)
+    report = path.with_suffix(".html")
+    write_report(path, report)
+    click.echo(f"\nsession: {path}\nreport:  {report}\nTo look at it in the window: convdebug open {path}")
+    return int(results.verdict == "fail")
+
+
+def train_and_print(path: Path, changes: tuple[str, ...], device: str) -> None:
+    """Train what the changes describe and say what the rules found."""
+    from convdebug.commands.printing import print_diagnoses
+    from convdebug.commands.results import final_line
+    from convdebug.commands.train import train_into
+
+    run, diagnoses = train_into(path, changes, device)
+    click.echo(f"  {final_line(path, run)}")
+    print_diagnoses(diagnoses, heading="  Diagnoses")

@@ -1,0 +1,69 @@
+"""`convdebug sweep`: which learning rates do nothing, learn, diverge."""
+
+from pathlib import Path
+
+import click
+
+from convdebug.commands.options import (
+    device_option,
+    fail_on_option,
+    json_option,
+    rate_range,
+    resolve_target,
+    session_option,
+    target_options,
+)
+from convdebug.commands.printing import print_json
+from convdebug.commands.progress import Bars
+from convdebug.commands.recording import open_recorder, session_file
+
+
+@click.command()
+@target_options
+@click.option("--lr", "rates", default="1e-6:10", show_default=True, metavar="LOW:HIGH", help="The range of rates.")
+@click.option("--count", type=click.IntRange(2, 200), default=13, show_default=True, help="How many rates, log-spaced.")
+@click.option("--steps", type=click.IntRange(2), default=60, show_default=True, help="Steps of each trial.")
+@click.option("--seeds", type=click.IntRange(1, 50), default=2, show_default=True, help="Trials of each rate.")
+@session_option
+@device_option
+@fail_on_option("never")
+@json_option
+def sweep(
+    run_toml: Path | None,
+    target_name: str | None,
+    changes: tuple[str, ...],
+    rates: str,
+    count: int,
+    steps: int,
+    seeds: int,
+    session_path: Path | None,
+    device: str,
+    fail_on: str,
+    as_json: bool,
+) -> int:
+    """Sweep the learning rate: short trials over a range of rates and some seeds."""
+    low, high = rate_range(rates)
+    target, _ = resolve_target(run_toml, target_name, changes)
+    from convdebug.search.sweep import lr_sweep
+
+    path = session_file(session_path, f"sweep-{target.name}")
+    with open_recorder(path) as recorder, Bars() as bars:
+        result = lr_sweep(
+            target, recorder, low=low, high=high, count=count, steps=steps, seeds=seeds, device=device, on_progress=bars.show
+        )
+    if as_json:
+        print_json({"session": str(path)} | result.as_json())
+    else:
+        _print_trials(result.as_json(), path)
+    return int(fail_on != "never" and all(trial.status == "diverged" for trial in result.trials))
+
+
+def _print_trials(result: dict, path: Path) -> None:
+    click.echo(f"{'rate':>10}  {'seed':>4}  {'status':<8}  {'first loss':>10}  {'last loss':>10}")
+    for trial in result["trials"]:
+        first, last = (f"{trial[key]:>10.4g}" for key in ("first_loss", "last_loss"))
+        click.echo(f"{trial['lr']:>10.2e}  {trial['seed']:>4}  {trial['status']:<8}  {first}  {last}")
+    suggestion = result["suggestion"]
+    if suggestion["lr"] is not None:
+        click.echo(f"suggestion: {suggestion['lr']:.2e} (works from {suggestion['low']:.2e} to {suggestion['high']:.2e})")
+    click.echo(f"{suggestion['why']}\nsession: {path}")
