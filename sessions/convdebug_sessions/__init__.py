@@ -2,7 +2,7 @@
 
 from .errors import SessionError, nearest
 from .facts import BlobRef, Buckets, Diagnosis, Event, Remedy, Run, Wish
-from .library import Summary, library, summary_of
+from .library import Summary, default_folder, library, summary_of
 from .numbers import json_number, json_numbers, number_from_json, numbers_from_json
 from .playhead import Playhead
 from .recorder import Recorder, RunRecorder
@@ -24,6 +24,7 @@ __all__ = [
     "SessionError",
     "Summary",
     "Wish",
+    "default_folder",
     "json_number",
     "json_numbers",
     "library",

@@ -28,6 +28,15 @@ class Summary:
     problem: str | None = None
 
 
+def default_folder() -> Path:
+    """Where sessions are kept unless a file is named: CONVDEBUG_SESSIONS, else a folder of the user's data."""
+    named = os.environ.get("CONVDEBUG_SESSIONS")
+    if named:
+        return Path(named).expanduser()
+    data = os.environ.get("XDG_DATA_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".local" / "share"
+    return Path(data) / "convdebug" / "sessions"
+
+
 def library(folder: str | os.PathLike[str]) -> list[Summary]:
     """The sessions of a folder, the newest first."""
     place = Path(folder)

@@ -190,6 +190,11 @@ class RunRecorder:
         stored = (self.id, kind, int(step), name, dump(list(names)), dtype, dump(shape), dump(meta), data)
         self._writer.post(_INSERT_BLOB, stored)
 
+    def forget_blobs(self, kind: str, steps: Sequence[int]) -> None:
+        """Takes away the blobs of a kind at these steps, as checkpoints that newer ones have replaced."""
+        for step in steps:
+            self._writer.post("DELETE FROM blobs WHERE run=? AND kind=? AND step=?", (self.id, kind, int(step)))
+
     def update_info(self, **changes: Any) -> None:
         """Merges changes into the run's info."""
         self._info.update(changes)
