@@ -1,0 +1,1 @@
+"""What leaves a session: a self-contained HTML report, JUnit XML and CSV."""

@@ -1,0 +1,1 @@
+"""Searching hyper-parameters: the learning-rate sweep."""

@@ -1,0 +1,145 @@
+"""What the trials of a learning-rate sweep say together: which rates learn, and which one to take."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+LEARNED = 0.01
+"""A rate learns when the loss falls by this share of what it was on the same batches before training."""
+HALF = 0.5
+CLOSE = 0.05
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One short training: `first_loss` and `last_loss` on the same batches, before it and at its end."""
+
+    lr: float
+    seed: int
+    status: str
+    first_loss: float
+    last_loss: float
+    steps: int
+    run: int
+
+    def as_json(self) -> dict[str, Any]:
+        """As in `sweep --json`."""
+        return {
+            "lr": self.lr,
+            "seed": self.seed,
+            "status": self.status,
+            "first_loss": self.first_loss,
+            "last_loss": self.last_loss,
+            "steps": self.steps,
+            "run": self.run,
+        }
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A rate to take, the range in which rates learn well, and why."""
+
+    lr: float
+    low: float
+    high: float
+    why: str
+
+    def as_json(self) -> dict[str, Any]:
+        """As in `sweep --json`."""
+        return {"lr": self.lr, "low": self.low, "high": self.high, "why": self.why}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """All trials of one learning rate."""
+
+    lr: float
+    trials: tuple[Trial, ...]
+
+    @property
+    def status(self) -> str:
+        """diverged if any seed diverged; ok if most learned; else stalled."""
+        statuses = [trial.status for trial in self.trials]
+        if "diverged" in statuses:
+            return "diverged"
+        return "ok" if 2 * statuses.count("ok") > len(statuses) else "stalled"
+
+    @property
+    def loss(self) -> float:
+        """Median over seeds of the loss at the end; infinite where a seed diverged."""
+        if self.status == "diverged":
+            return math.inf
+        return float(np.median([trial.last_loss for trial in self.trials]))
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """Lowest and highest loss over the seeds."""
+        losses = [trial.last_loss for trial in self.trials]
+        return min(losses), max(losses)
+
+    @property
+    def first_loss(self) -> float:
+        """Median over seeds of the loss before training."""
+        return float(np.median([trial.first_loss for trial in self.trials]))
+
+
+def status_of(before: float, after: float, diverged: bool) -> str:
+    """ok, diverged or stalled from the loss on the same batches before and after."""
+    if diverged or not math.isfinite(after):
+        return "diverged"
+    return "ok" if before - after > LEARNED * abs(before) else "stalled"
+
+
+def by_rate(trials: Sequence[Trial]) -> list[Rate]:
+    """The trials grouped by rate, lowest first."""
+    rates = sorted({trial.lr for trial in trials})
+    return [Rate(lr, tuple(trial for trial in trials if trial.lr == lr)) for lr in rates]
+
+
+def suggestion_of(trials: Sequence[Trial]) -> Suggestion | None:
+    """The rate to take, or None where no rate learns.
+
+    Of the rates whose loss is close to the best one's (within the spread over seeds or 5 % of the gain), the middle
+    one: the lowest loss of a short trial stands often right beside the cliff.
+    """
+    rates = by_rate(trials)
+    learning = [rate for rate in rates if rate.status == "ok"]
+    if not learning:
+        return None
+    best = min(learning, key=lambda rate: rate.loss)
+    chosen = _steady(learning, best)
+    good = [rate.lr for rate in learning if _gain(rate) >= HALF * _gain(best)]
+    return Suggestion(chosen.lr, min(good), max(good), _why(rates, chosen, best))
+
+
+def _gain(rate: Rate) -> float:
+    return rate.first_loss - rate.loss
+
+
+def _steady(learning: Sequence[Rate], best: Rate) -> Rate:
+    reach = max(CLOSE * _gain(best), best.spread[1] - best.loss)
+    close = [rate for rate in learning if rate.loss <= best.loss + reach and rate.lr <= best.lr]
+    return close[len(close) // 2]
+
+
+def _why(rates: Sequence[Rate], chosen: Rate, best: Rate) -> str:
+    steps = max(trial.steps for trial in chosen.trials)
+    text = f"at {chosen.lr:.2g} the loss falls from {chosen.first_loss:.3g} to {chosen.loss:.3g} in {steps} steps"
+    if len(chosen.trials) > 1:
+        text += f" ({chosen.spread[0]:.3g} to {chosen.spread[1]:.3g} over {len(chosen.trials)} seeds)"
+    if best is not chosen:
+        text += f"; {best.lr:.2g} reaches {best.loss:.3g} but stands closer to the edge"
+    return text + _edges(rates, best)
+
+
+def _edges(rates: Sequence[Rate], best: Rate) -> str:
+    burst = [rate.lr for rate in rates if rate.status == "diverged" and rate.lr > best.lr]
+    still = [rate.lr for rate in rates if rate.status == "stalled" and rate.lr < best.lr]
+    text = f"; {min(burst):.2g} and above diverge" if burst else ""
+    text += f"; {max(still):.2g} and below hardly move" if still else ""
+    if best.lr in (rates[0].lr, rates[-1].lr):
+        text += f"; the best rate lies at the edge of the range, look further {'up' if best is rates[-1] else 'down'}"
+    return text
