@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TextIO
 
 import numpy as np
+
 from convdebug_sessions import Session
 
 _ROWS_AT_ONCE = 100_000

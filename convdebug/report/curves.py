@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from convdebug_sessions import Buckets, Diagnosis, Run, Session
 from matplotlib.axes import Axes
 
 from convdebug.report.drawing import LIGHT, Board, smooth, step_axis, value_axis
+from convdebug_sessions import Buckets, Diagnosis, Run, Session
 
 POINTS = 600
 WIDTH, HEIGHT = 560, 236
@@ -160,8 +160,8 @@ def _three_times_first(axes: Axes, limit: float) -> None:
         return
     axes.axhline(limit, color=LIGHT["error"], linewidth=1, linestyle=(0, (4, 3)), alpha=0.75)
     axes.annotate(
-        "3 × first loss", (1, limit), xycoords=("axes fraction", "data"), xytext=(-2, 3),
-        textcoords="offset points", ha="right", va="bottom", color=LIGHT["error"], fontsize=11,
+        "3 × first loss", (0, limit), xycoords=("axes fraction", "data"), xytext=(4, 3),
+        textcoords="offset points", ha="left", va="bottom", color=LIGHT["error"], fontsize=10,
     )  # fmt: skip
 
 

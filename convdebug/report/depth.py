@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
-from convdebug_sessions import Run, Session
 from matplotlib.axes import Axes
 
 from convdebug.report.drawing import LIGHT, Board, compact, depth_colours, step_axis, value_axis
+from convdebug_sessions import Run, Session
 
+WIDTH, WIDE = 560, 1148
 _LABEL_ROWS = 24
 _NAME_LENGTH = 22
 
@@ -21,7 +22,7 @@ def layers_with(session: Session, run: Run, ending: str) -> list[str]:
 
 
 def weights_with(session: Session, run: Run, head: str, tail: str) -> list[str]:
-    """The parameters, in forward order, that have `head<parameter>tail`; biases and gains only where nothing else is."""
+    """The parameters in forward order that have `head<parameter>tail`; biases and gains only where nothing else is."""
     names = session.series_names(run.id)
     parameters = [name[len(head) : -len(tail)] for name in names if name.startswith(head) and name.endswith(tail)]
     shapes = {entry["name"]: entry.get("shape", ()) for entry in run.info.get("parameters", ())}
@@ -35,7 +36,7 @@ def activations_figure(session: Session, run: Run) -> Board | None:
     rows = _moments(session, run, layers)
     if not rows:
         return None
-    board = Board(1148, 264)
+    board = Board(WIDE, 264)
     colours = depth_colours(len(layers))
     _band(board.axes(48, 26, 316, 206), rows, colours)
     _deviations(board.axes(424, 26, 316, 206), rows, colours)
@@ -95,7 +96,7 @@ def _band(axes: Axes, rows: list[tuple[int, np.ndarray, np.ndarray]], colours: l
 
 
 def _deviations(axes: Axes, rows: list[tuple[int, np.ndarray, np.ndarray]], colours: list[str]) -> None:
-    _caption(axes, "deviation over depth")
+    _caption(axes, "deviation")
     every = np.concatenate([deviation for _, _, deviation in rows])
     positive = every[np.isfinite(every) & (every > 0)]
     low, high = float(positive.min(initial=1)), float(positive.max(initial=1e-12))
@@ -107,11 +108,17 @@ def _deviations(axes: Axes, rows: list[tuple[int, np.ndarray, np.ndarray]], colo
         latest = index == len(rows) - 1
         strength = 1.0 if latest else 0.25 + 0.5 * index / len(rows)
         shown = np.where(np.isfinite(deviation) & (deviation > 0), deviation, np.nan)
-        axes.plot(depth, shown, color=LIGHT["accent" if latest else "dim"], alpha=strength, linewidth=1.4, label=f"step {step}")
+        axes.plot(
+            depth,
+            shown,
+            color=LIGHT["accent" if latest else "dim"],
+            alpha=strength,
+            linewidth=1.4,
+            label=f"step {step}",
+        )
     axes.scatter(depth, shown, c=colours, s=26, zorder=3, linewidths=0)
-    legend = axes.legend(loc="lower right", bbox_to_anchor=(1, 0.995), ncols=4, frameon=False, fontsize=10, handlelength=1,
-                         columnspacing=0.9, handletextpad=0.4, borderaxespad=0, labelcolor=LIGHT["dim"])  # fmt: skip
-    legend.set_in_layout(False)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1.012), ncols=4, frameon=False, fontsize=10, handlelength=1,
+                columnspacing=0.9, handletextpad=0.4, borderaxespad=0, labelcolor=LIGHT["dim"])  # fmt: skip
 
 
 def _ridge(axes: Axes, session: Session, run: Run, layers: Sequence[str], colours: list[str]) -> None:
@@ -124,7 +131,11 @@ def _ridge(axes: Axes, session: Session, run: Run, layers: Sequence[str], colour
         return
     table = np.asarray(session.read(blob), dtype=np.float64)
     position = {name: index for index, name in enumerate(blob.names)}
-    shown = [(layer, colour, table[position[layer]]) for layer, colour in zip(layers, colours, strict=True) if layer in position]
+    shown = [
+        (layer, colour, table[position[layer]])
+        for layer, colour in zip(layers, colours, strict=True)
+        if layer in position
+    ]
     shown = [entry for entry in shown if np.isfinite(entry[2]).all() and entry[2][2:].sum() > 0]
     _caption(axes, f"histograms, step {blob.step}")
     if shown:
@@ -137,13 +148,15 @@ def _draw_ridge(axes: Axes, shown: list[tuple[str, str, np.ndarray]]) -> None:
     for index, (layer, colour, row) in enumerate(shown):
         low, high, counts = row[0], row[1], row[2:]
         edges = np.linspace(low, high, len(counts) + 1)
-        height = 1.9 * counts / counts.max()
+        height = 1.7 * np.sqrt(counts / counts.max())  # a ReLU's spike at zero would hide the rest
         base = -float(index)
-        axes.fill_between((edges[1:] + edges[:-1]) / 2, base, base + height, color=colour, alpha=0.88, linewidth=0, zorder=index + 2)
+        axes.fill_between(
+            (edges[1:] + edges[:-1]) / 2, base, base + height, color=colour, alpha=0.88, linewidth=0, zorder=index + 2
+        )
         axes.plot([-reach, reach], [base, base], color=LIGHT["line"], linewidth=0.8, zorder=index + 2)
         if index % every == 0:
-            axes.annotate(_short(layer), (0, base), xycoords=("axes fraction", "data"), xytext=(-8, 1),
-                          textcoords="offset points", ha="right", va="bottom", fontsize=10, color=LIGHT["dim"])  # fmt: skip
+            axes.annotate(_short(layer), (0, base), xycoords=("axes fraction", "data"), xytext=(-8, 1), ha="right",
+                          textcoords="offset points", va="bottom", fontsize=10, color=LIGHT["dim"])  # fmt: skip
     axes.set_xlim(-reach, reach)
     axes.set_ylim(-len(shown) + 0.6, 2)
     axes.set_xticks([-reach, 0, reach], [compact(-reach), "0", compact(reach)])
@@ -171,8 +184,8 @@ def gradient_figure(session: Session, run: Run) -> Board | None:
     edges, mean, bad = session.heat([f"gradient/{name}/norm" for name in weights], run.id, columns=260)
     if not np.isfinite(mean).any() and not bad.any():
         return None
-    height = min(max(18 * len(weights), 120), 420)
-    board = Board(560, height + 40)
+    height = min(max(18 * len(weights), 196), 420)
+    board = Board(WIDTH, height + 40)
     axes = board.axes(150, 12, 292, height)
     table = np.where((mean > 0) & np.isfinite(mean), np.log10(np.where(mean > 0, mean, 1)), np.nan)
     _heat(axes, edges, table, bad)
@@ -236,11 +249,11 @@ def update_figure(session: Session, run: Run) -> Board | None:
     table = np.where((mean > 0) & np.isfinite(mean), np.log10(np.where(mean > 0, mean, 1)), np.nan)
     if not np.isfinite(table).any():
         return None
-    board = Board(560, 236)
+    board = Board(WIDTH, 236)
     axes = board.axes(48, 12, 498, 196)
     step_axis(axes, float(edges[0]), float(edges[-1]))
     low, high = float(np.nanmin(table)), float(np.nanmax(table))
-    value_axis(axes, max(min(low, -3.8), -9), min(max(high, -2.2), 2), logarithmic=False)
+    value_axis(axes, max(min(low, -4.0), -9), min(max(high, -2.0), 2), logarithmic=False)
     axes.axhspan(-3.5, -2.5, color=LIGHT["good"], alpha=0.13, linewidth=0)
     axes.axhline(-3, color=LIGHT["good"], alpha=0.6, linewidth=1)
     middle = (edges[1:] + edges[:-1]) / 2

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -38,7 +39,7 @@ DARK = {
     "good": "#57c98a",
 }
 
-_SETTINGS = {
+_SETTINGS: Any = {
     "svg.fonttype": "none",
     "text.parse_math": False,
     "font.family": "sans-serif",
@@ -59,9 +60,7 @@ class Board:
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
         """Quiet axes: no box, horizontal grid lines, small dim tick labels."""
         bottom = self.height - top - height
-        axes = self.figure.add_axes(
-            (left / self.width, bottom / self.height, width / self.width, height / self.height)
-        )
+        axes = self.figure.add_axes((left / self.width, bottom / self.height, width / self.width, height / self.height))
         axes.patch.set_visible(False)
         for spine in axes.spines.values():
             spine.set_visible(False)
@@ -93,7 +92,9 @@ def _inline(svg: str, name: str) -> str:
     body = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', body)
     body = body.replace("xlink:href", "href")
     body = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", body)
-    body = body.replace("<defs>\n  <style type=\"text/css\">*{stroke-linejoin: round; stroke-linecap: butt}</style>\n </defs>", "")
+    body = body.replace(
+        '<defs>\n  <style type="text/css">*{stroke-linejoin: round; stroke-linecap: butt}</style>\n </defs>', ""
+    )
     for token, colour in LIGHT.items():
         body = body.replace(colour, f"var(--{token})")
     return body

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from convdebug_sessions import Run, Session
 from markupsafe import Markup
 
 from convdebug import __version__
 from convdebug.checks import CHECKS
 from convdebug.report import curves, depth, pictures, rates, summary
 from convdebug.report.drawing import DARK, LIGHT, Board, board_settings
+from convdebug_sessions import Run, Session
 
 _RUNS_SHOWN = 8
 
@@ -131,7 +131,7 @@ def _sweep_figures(session: Session, rows: Sequence[summary.CheckRow]) -> list[F
         if board is not None:
             keys = (("accent", "final loss"), ("good", "suggested"), ("error", "diverged"))
             note = str((suggestion or {}).get("why", ""))
-            figures.append(Figure("Learning-rate sweep", note, _markup(board, f"sweep{run.id}"), keys=keys))
+            figures.append(Figure("Learning-rate sweep", note, _markup(board, f"sweep{run.id}"), True, keys))
     return figures
 
 

@@ -5,8 +5,9 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-from convdebug_sessions import BlobRef, Run, Session
 from matplotlib.image import imsave
+
+from convdebug_sessions import BlobRef, Run, Session
 
 _FILTERS = 48
 _IMAGES = 16

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from convdebug.report.drawing import LIGHT, Board, compact, value_axis
 
-WIDTH, HEIGHT = 560, 236
+WIDTH, HEIGHT = 1148, 236
 
 
 def sweep_figure(trials: Sequence[Mapping[str, Any]], suggestion: Mapping[str, Any] | None) -> Board | None:
@@ -75,7 +75,9 @@ def _spread(axes: Axes, trials: Sequence[Mapping[str, Any]]) -> None:
     groups = [[_number(trial["last_loss"]) for trial in trials if _number(trial["lr"]) == rate] for rate in rates]
     if not groups:
         return
-    axes.fill_between(rates, [min(g) for g in groups], [max(g) for g in groups], color=LIGHT["accent"], alpha=0.15, linewidth=0)
+    axes.fill_between(
+        rates, [min(g) for g in groups], [max(g) for g in groups], color=LIGHT["accent"], alpha=0.15, linewidth=0
+    )
     axes.plot(rates, [float(np.median(g)) for g in groups], color=LIGHT["accent"], linewidth=1.6)
 
 

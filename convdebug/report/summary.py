@@ -53,7 +53,7 @@ def check_rows(session: Session) -> list[CheckRow]:
 def findings(diagnoses: Iterable[Diagnosis]) -> list[Finding]:
     """Roots in the given order, each with its consequences."""
     entries = [Finding(diagnosis) for diagnosis in diagnoses]
-    roots = []
+    roots: list[Finding] = []
     for index, entry in enumerate(entries):
         cause = _cause(entries, index)
         (roots if cause is None else cause.consequences).append(entry)
@@ -78,10 +78,16 @@ def verdict(session: Session, rows: Sequence[CheckRow]) -> Verdict:
         level = "error" if worst.severity == "error" else "warning"
         return Verdict(level, worst.title, f"{worst.message} {detail}".strip())
     if failed:
-        return Verdict("error", f"Check {failed[0].get('id')} failed", f"{failed[0].get('summary', '')} {detail}".strip())
+        return Verdict(
+            "error", f"Check {failed[0].get('id')} failed", f"{failed[0].get('summary', '')} {detail}".strip()
+        )
     crashed = [run for run in session.runs if run.status in ("crashed", "killed") and run.kind in _KINDS_OF_TRAINING]
     if crashed:
-        return Verdict("error", f"Run {crashed[-1].id} was {_past(crashed[-1].status)}", f"{crashed[-1].reason or ''} {detail}".strip())
+        return Verdict(
+            "error",
+            f"Run {crashed[-1].id} was {_past(crashed[-1].status)}",
+            f"{crashed[-1].reason or ''} {detail}".strip(),
+        )
     if not session.runs:
         return Verdict("none", "Nothing recorded yet", "The session holds no run.")
     return Verdict("good", "Nothing wrong was found", detail)
