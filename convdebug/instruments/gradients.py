@@ -1,0 +1,83 @@
+"""How large the gradients are that the optimizer is about to use, and how their values are spread."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from .activations import write_histograms
+from .instrument import Instrument, Moment, Scene
+from .sampling import Samples
+from .table import Table
+
+
+def present_gradients(scene: Scene) -> tuple[tuple[str, ...], list[Tensor]]:
+    """The dense gradients on the scene's device with their parameters' names, in the order of the model."""
+    names, gradients = [], []
+    for name, parameter in scene.parameters:
+        gradient = parameter.grad
+        if gradient is not None and gradient.device == scene.device and gradient.layout == torch.strided:
+            names.append(name)
+            gradients.append(gradient.detach())
+    return tuple(names), gradients
+
+
+class Gradients(Instrument):
+    """`gradient/<parameter>/norm`, taken as the optimizer steps: after unscaling and clipping."""
+
+    name: ClassVar[str] = "gradients"
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self.table = Table(scene.run)
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._norms: tuple[tuple[str, ...], Tensor] | None = None
+
+    def arm(self, step: int) -> None:
+        self._norms = None
+
+    def before_update(self, moment: Moment) -> None:
+        names, gradients = present_gradients(self.scene)
+        if gradients and self._norms is None:
+            self._norms = names, torch.stack(torch._foreach_norm(gradients)).to(torch.float32)
+
+    def record(self, moment: Moment) -> None:
+        if self._norms is None:
+            self.before_update(moment)
+        if self._norms is None:
+            return
+        names, norms = self._norms
+        series = self._names.get(names)
+        if series is None:
+            series = self._names[names] = tuple(f"gradient/{name}/norm" for name in names)
+        self.scene.readback.put(norms, lambda row: self.table.append(moment.step, series, row))
+
+
+class GradientHistograms(Instrument):
+    """`gradient-histograms`: at most 4096 sampled values of each parameter's gradient."""
+
+    name: ClassVar[str] = "gradient-histograms"
+    weight: ClassVar[float] = 0.2
+    grows: ClassVar[bool] = True
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self.samples = Samples(scene.device, seed=1)
+
+    def arm(self, step: int) -> None:
+        self.samples.clear()
+
+    def before_update(self, moment: Moment) -> None:
+        names, gradients = present_gradients(self.scene)
+        if gradients and not self.samples.counts:
+            for gradient in gradients:
+                self.samples.add(gradient)
+            moment.samples["gradient"] = (names, self.samples.values(), self.samples.mask())
+
+    def record(self, moment: Moment) -> None:
+        if "gradient" not in moment.samples:
+            self.before_update(moment)
+        if "gradient" in moment.samples:
+            write_histograms(self.scene, moment, "gradient")

@@ -1,0 +1,102 @@
+"""What every instrument is given, and the few moments of a step at which it may act."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from .readback import Readback
+
+if TYPE_CHECKING:
+    from convdebug_sessions import RunRecorder
+
+
+@dataclass
+class Scene:
+    """What is watched, for as long as it is watched."""
+
+    model: nn.Module
+    inner: nn.Module
+    device: torch.device
+    run: RunRecorder
+    clock: Callable[[], float]
+    readback: Readback
+    optimizers: list[torch.optim.Optimizer]
+    compiled: bool = False
+    images: Any = None
+    image_labels: Sequence[Any] | None = None
+    class_names: Sequence[str] | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+    parameters: list[tuple[str, nn.Parameter]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Find the parameters, in the order of the model: walking all modules is too slow for every step."""
+        self.parameters = list(self.inner.named_parameters())
+
+    def tell(self, **changes: Any) -> None:
+        """Merge what has become known into the run's info."""
+        news = {key: value for key, value in changes.items() if self.info.get(key) != value}
+        if news:
+            self.info.update(news)
+            self.run.update_info(**news)
+
+
+@dataclass
+class Moment:
+    """What was seen of the step under way; references only, dropped when the step ends."""
+
+    step: int
+    inputs: tuple[Any, ...] | None = None
+    keywords: dict[str, Any] = field(default_factory=dict)
+    output: Any = None
+    scores: Tensor | None = None
+    labels: Tensor | None = None
+    loss_name: str | None = None
+    loss_reduction: str | None = None
+    updates: int = 0
+    accuracy_given: bool = False
+    samples: dict[str, tuple[tuple[str, ...], Tensor, Tensor | None]] = field(default_factory=dict)
+
+
+class Instrument:
+    """Measures one thing on the steps at which it is due.
+
+    `arm` is called at the end of the step before, `before_update` when the optimizer is about to step (gradients are
+    there, weights are still those of the forward pass), `record` when the step is over. `disarm` takes back what
+    `arm` attached when the next step does not need it.
+    """
+
+    name: ClassVar[str] = ""
+    weight: ClassVar[float] = 0.5
+    """The share of what is left of the budget that this instrument may spend."""
+    rarity: ClassVar[int] = 1
+    """Measured at most once in this many of the measured steps (pictures)."""
+    grows: ClassVar[bool] = False
+    """Writes blobs: spread out over a long run so that the session stays small."""
+
+    follows: ClassVar[str | None] = None
+    """Uses what this other instrument sampled: measures only on its steps."""
+    needs_root: bool = False
+    """Wants `moment.inputs` and `moment.output` of the model's first forward pass in the step."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+
+    def arm(self, step: int) -> None: ...
+
+    def disarm(self) -> None: ...
+
+    def before_update(self, moment: Moment) -> None: ...
+
+    def record(self, moment: Moment) -> None: ...
+
+    def inner_seconds(self) -> float:
+        """Seconds spent in hooks since the last call, which the caller could not measure."""
+        return 0.0

@@ -1,0 +1,74 @@
+"""The instruments in their order: arms those that are due, times each, and drops one that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from .instrument import Instrument, Moment, Scene
+from .schedule import Price, Schedule
+
+
+class Rack:
+    """All instruments around one model; never raises into the training."""
+
+    def __init__(self, kinds: Sequence[type[Instrument]], scene: Scene, budget: float, every: int | None) -> None:
+        self.scene = scene
+        self.instruments: dict[str, Instrument] = {}
+        for kind in kinds:
+            self._guarded(kind.name, lambda kind=kind: self.instruments.update({kind.name: kind(scene)}))
+        prices = [Price(kind.name, kind.weight, kind.rarity, kind.grows, kind.follows) for kind in kinds]
+        self.schedule = Schedule([price for price in prices if price.name in self.instruments], budget, every)
+        self.active: list[Instrument] = []
+        self._armed: set[str] = set()
+        self._spent: dict[str, float] = {}
+
+    def arm(self, step: int) -> None:
+        """Make ready what is due at the coming step, and take away what is not."""
+        due = self.schedule.due(step)
+        self._spent = dict.fromkeys(due, 0.0)
+        for name in self._armed.difference(due):
+            self._guarded(name, self.instruments[name].disarm)
+        self.active = [self.instruments[name] for name in due]
+        self._armed = set(due)
+        for instrument in self.active:
+            self._timed(instrument, lambda instrument=instrument: instrument.arm(step))
+
+    def before_update(self, moment: Moment) -> None:
+        for instrument in tuple(self.active):
+            self._timed(instrument, lambda instrument=instrument: instrument.before_update(moment))
+
+    def record(self, moment: Moment) -> float:
+        """Let all that are due write what they saw; returns the seconds they took in all."""
+        for instrument in tuple(self.active):
+            self._timed(instrument, lambda instrument=instrument: instrument.record(moment))
+        for instrument in self.active:
+            self._spent[instrument.name] += instrument.inner_seconds()
+            self.schedule.measured(instrument.name, moment.step, self._spent[instrument.name])
+        return sum(self._spent.values())
+
+    def close(self) -> None:
+        for name, instrument in list(self.instruments.items()):
+            self._guarded(name, instrument.disarm)
+        self.active = []
+
+    def _timed(self, instrument: Instrument, act: Callable[[], None]) -> None:
+        started = self.scene.clock()
+        self._guarded(instrument.name, act)
+        if instrument.name in self._spent:
+            self._spent[instrument.name] += self.scene.clock() - started
+
+    def _guarded(self, name: str, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception as problem:  # whatever an instrument does, the user's training goes on
+            self._drop(name, problem)
+
+    def _drop(self, name: str, problem: Exception) -> None:
+        broken = self.instruments.pop(name, None)
+        self.active = [instrument for instrument in self.active if instrument.name != name]
+        self._armed.discard(name)
+        self._spent.pop(name, None)
+        self.scene.run.event("instrument-failed", instrument=name, message=f"{type(problem).__name__}: {problem}")
+        if broken is not None:
+            self.schedule.drop(name)
+            broken.disarm()

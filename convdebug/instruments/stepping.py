@@ -1,0 +1,102 @@
+"""Notices when an optimizer is about to step and when it has stepped, without touching the optimizer itself."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.optimizer import (
+    Optimizer,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+from torch.utils.hooks import RemovableHandle
+
+_attempt_listeners: list[Callable[[Any], None]] = []
+_scaler_step: list[Any] = []
+
+
+class Stepping:
+    """Tells `before` and `after` of the steps of the optimizers that hold any of the model's parameters.
+
+    `attempted` is told when a GradScaler is asked to step, whether or not it then skips the optimizer.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        given: Sequence[Optimizer],
+        before: Callable[[Optimizer], None],
+        after: Callable[[Optimizer], None],
+        attempted: Callable[[], None],
+    ) -> None:
+        self.optimizers: list[Optimizer] = list(given)
+        self._search = not given
+        self._model = model
+        self._before, self._after, self._attempted = before, after, attempted
+        self._known = {id(optimizer): True for optimizer in given}
+        self._hooks: list[RemovableHandle] = []
+
+    def start(self) -> None:
+        self._hooks = [
+            register_optimizer_step_pre_hook(lambda optimizer, _a, _k: self._told(optimizer, self._before)),
+            register_optimizer_step_post_hook(lambda optimizer, _a, _k: self._told(optimizer, self._after)),
+        ]
+        _listen_to_scaler(self._scaler_steps)
+
+    def stop(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks.clear()
+        _stop_listening_to_scaler(self._scaler_steps)
+
+    def _told(self, optimizer: Optimizer, told: Callable[[Optimizer], None]) -> None:
+        if self._is_ours(optimizer):
+            told(optimizer)
+
+    def _scaler_steps(self, optimizer: Any) -> None:
+        if self._is_ours(optimizer):
+            self._attempted()
+
+    def _is_ours(self, optimizer: Any) -> bool:
+        known = self._known.get(id(optimizer))
+        if known is None:
+            known = self._search and isinstance(optimizer, Optimizer) and self._holds_ours(optimizer)
+            self._known[id(optimizer)] = known
+            if known:
+                self.optimizers.append(optimizer)
+        return known
+
+    def _holds_ours(self, optimizer: Optimizer) -> bool:
+        ours = {id(parameter) for parameter in self._model.parameters()}
+        return any(id(parameter) in ours for group in optimizer.param_groups for parameter in group["params"])
+
+
+def held_parameters(optimizers: Sequence[Optimizer]) -> set[int]:
+    """The identities of all parameters that the optimizers hold."""
+    return {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
+
+
+def _listen_to_scaler(told: Callable[[Any], None]) -> None:
+    if not _attempt_listeners:
+        original = torch.amp.GradScaler.step
+        _scaler_step.append(original)
+
+        @functools.wraps(original)
+        def step(scaler: Any, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
+            for listener in tuple(_attempt_listeners):
+                listener(optimizer)
+            return original(scaler, optimizer, *args, **kwargs)
+
+        torch.amp.GradScaler.step = step  # type: ignore[method-assign]
+    _attempt_listeners.append(told)
+
+
+def _stop_listening_to_scaler(told: Callable[[Any], None]) -> None:
+    if told in _attempt_listeners:
+        _attempt_listeners.remove(told)
+    if not _attempt_listeners and _scaler_step:
+        torch.amp.GradScaler.step = _scaler_step.pop()  # type: ignore[method-assign]
