@@ -10,22 +10,24 @@ import traceback
 import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from convdebug_sessions import Recorder, RunRecorder, Wish
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from convdebug_sessions import Recorder, RunRecorder, Wish
+
 from .instruments import INSTRUMENTS, Moment, Scene
-from .instruments.anatomy import is_compiled, parameter_infos, unwrapped
+from .instruments.anatomy import is_compiled, unwrapped
 from .instruments.losses import listen, stop_listening
+from .instruments.opening import describe_loss, opened_run, tell_anatomy
 from .instruments.rack import Rack
 from .instruments.readback import Readback
 from .instruments.root import Root
-from .instruments.stepping import Stepping, held_parameters
+from .instruments.stepping import Stepping
+from .instruments.weights_kept import keep_weights
 from .instruments.wishes import TrainingStopped, Wishes
 
 MOST_MICRO_BATCHES = 64
@@ -84,43 +86,6 @@ def watch(
     )
 
 
-def opened_run(
-    session: str | os.PathLike[str] | Recorder | RunRecorder | None, kind: str, name: str, info: dict[str, Any]
-) -> tuple[RunRecorder, Recorder | None]:
-    """The run to record into, and the recorder if it was opened here and is to be closed here."""
-    if isinstance(session, RunRecorder):
-        return session, None
-    if isinstance(session, Recorder):
-        return session.start_run(kind, name, info=info), None
-    if session is None:
-        session = fresh_path()
-        print(f"convdebug: recording into {session}", file=sys.stderr)
-    recorder = Recorder.create(session)
-    return recorder.start_run(kind, name, info=info), recorder
-
-
-def fresh_path(folder: Path | None = None) -> Path:
-    """A session file that does not exist yet, named after the script and the time, in the current folder."""
-    script = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] not in ("", "-c", "-m") else "run"
-    stem = f"{script}-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder = folder or Path.cwd()
-    names = (f"{stem}.convdebug", *(f"{stem}-{number}.convdebug" for number in range(2, 1000)))
-    return next(folder / name for name in names if not (folder / name).exists())
-
-
-def describe_loss(loss: Any) -> dict[str, Any]:
-    """A loss function or module as `run.info["loss"]` holds it."""
-    name = getattr(loss, "__name__", None) or type(loss).__name__
-    return {"name": name, "reduction": getattr(loss, "reduction", "mean")}
-
-
-def describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:
-    """An optimizer as `run.info["optimizer"]` holds it: name and the settings of its first group."""
-    group = optimizer.param_groups[0]
-    settings = {key: value for key, value in group.items() if isinstance(value, bool | int | float | tuple)}
-    return {"name": type(optimizer).__name__, **settings, "lr": float(group["lr"])}
-
-
 class Watch:
     """One watched run. Does nothing to the training but wait while it is paused and set what was wished."""
 
@@ -169,14 +134,14 @@ class Watch:
         self._rack = Rack(INSTRUMENTS, self._scene, overhead_budget, every)
         self._moment = Moment(0)
         self._steps_by_optimizer = bool(optimizers)
-        self._pending_loss: Any = None
-        self._pending_calls = 0
+        self._gave_up = False
+        self._micro_batches: list[Any] = []
         self._watching = 0.0
         self._groups: dict[str, Any] = {}
         self._last_steps: dict[str, int] = {}
         self._running = False
         self._started = self._ended = clock()
-        self._tell_anatomy()
+        tell_anatomy(self._scene)
 
     # a run begins and ends
 
@@ -211,6 +176,8 @@ class Watch:
         """Stop watching and end the run; leaving the `with` block does it."""
         if not self._running:
             return
+        if self._micro_batches and self.number == 0:
+            self._count_every_call()
         self._running = False
         stop_listening(self._see_loss)
         self._stepping.stop()
@@ -237,12 +204,10 @@ class Watch:
         """
         entered = self._clock()
         if self._is_micro_batch():
-            self._pending_loss = _sum(self._pending_loss, loss)
-            self._pending_calls += 1
+            self._micro_batches.append(loss.detach() if isinstance(loss, Tensor) else loss)
             return
-        moment, self._pending_calls = self._moment, 0
-        total, self._pending_loss = _sum(self._pending_loss, loss), None
-        self._record_row(moment.step, total, entered)
+        moment = self._moment
+        self._record_row(moment.step, self._with_micro_batches(loss), entered)
         if accuracy is not None:
             moment.accuracy_given = True
             self._record_scalar("train/accuracy", moment.step, _share(accuracy))
@@ -275,7 +240,7 @@ class Watch:
     def _end_step(self, entered: float, measured: float) -> None:
         step, self.number = self._moment.step, self.number + 1
         if self._checkpoints and step % self._checkpoints == 0:
-            self._keep_weights(step)
+            keep_weights(self._scene, step)
         if self._wishes.waiting:
             self._wishes.obey(step, self._scene.readback.finish)
         self._begin_step()
@@ -289,8 +254,7 @@ class Watch:
         self._moment = Moment(self.number)
         if self.number % 64 == 0:
             self._scene.look_again()
-        self._rack.arm(self.number)
-        if any(instrument.needs_root for instrument in self._rack.active):
+        if self._rack.arm(self.number):
             self._root.attach(self._moment)
         else:
             self._root.detach()
@@ -298,14 +262,27 @@ class Watch:
     def _is_micro_batch(self) -> bool:
         if self._moment.updates or not self._steps_by_optimizer:
             return False
-        if self._pending_calls >= MOST_MICRO_BATCHES:
-            self._steps_by_optimizer = False
-            text = (
-                f"{self._pending_calls} calls of step() and no step of the optimizer: from here on each call is a step"
-            )
-            self.run.event("note", self.number, text=text)
+        if len(self._micro_batches) >= MOST_MICRO_BATCHES:
+            self._count_every_call()
             return False
         return True
+
+    def _count_every_call(self) -> None:
+        """The optimizer does not step: what was taken for micro-batches were steps."""
+        self._steps_by_optimizer, self._gave_up = False, True
+        calls, self._micro_batches = self._micro_batches, []
+        text = f"{len(calls)} calls of step(), and the optimizer did not step: each call is counted as a step"
+        self.run.event("note", self.number, text=text)
+        for loss in calls:
+            self._record_row(self.number, loss, self._clock())
+            self.number += 1
+        self._moment.step = self.number
+
+    def _with_micro_batches(self, loss: Any) -> Any:
+        if not self._micro_batches:
+            return loss.detach() if isinstance(loss, Tensor) else loss
+        parts, self._micro_batches = [part for part in (*self._micro_batches, loss) if part is not None], []
+        return sum(part.detach() if isinstance(part, Tensor) else part for part in parts) if parts else None
 
     def _learning_rate(self) -> float:
         optimizers = self._stepping.optimizers
@@ -315,10 +292,10 @@ class Watch:
 
     def _before_update(self, optimizer: Optimizer) -> None:
         moment = self._moment
-        if moment.updates == 0:
-            self._steps_by_optimizer = self._steps_by_optimizer or self._pending_calls < MOST_MICRO_BATCHES
-            if self._rack.active:
-                self._rack.before_update(moment)
+        if moment.updates == 0 and self._rack.active:
+            self._rack.before_update(moment)
+        if not self._gave_up:
+            self._steps_by_optimizer = True
         moment.updates += 1
 
     def _after_update(self, optimizer: Optimizer) -> None: ...
@@ -365,23 +342,6 @@ class Watch:
             self.wanted_batch_size = int(value["data.batch_size"])
             return True
         return taken
-
-    def _tell_anatomy(self) -> None:
-        scene, optimizers = self._scene, self._stepping.optimizers
-        facts: dict[str, Any] = {
-            "device": str(scene.device),
-            "parameters": parameter_infos(scene.inner, held_parameters(optimizers)),
-            "parameter_count": sum(parameter.numel() for parameter in scene.inner.parameters()),
-            "versions": {"torch": torch.__version__, "python": sys.version.split()[0], "numpy": np.__version__},
-        }
-        if optimizers:
-            facts["optimizer"] = describe_optimizer(optimizers[0])
-        scene.tell(**{key: value for key, value in facts.items() if key not in scene.info})
-
-
-def _sum(pending: Any, loss: Any) -> Any:
-    loss = loss.detach() if isinstance(loss, Tensor) else loss
-    return loss if pending is None else pending + loss
 
 
 def _share(accuracy: Any) -> Any:

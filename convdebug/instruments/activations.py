@@ -11,8 +11,8 @@ from torch import Tensor
 
 from .anatomy import SATURATION
 from .instrument import Instrument, Moment, Scene
-from .sampling import histograms, moments, share_outside
 from .probe import unnoticed
+from .sampling import histograms, moments, share_outside
 from .table import Table
 from .tap import Reading, Tap
 

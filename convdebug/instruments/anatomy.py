@@ -167,14 +167,19 @@ def parameter_infos(model: nn.Module, held: set[int]) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "shape": list(parameter.shape),
-            "size": parameter.numel(),
+            "shape": list(parameter.shape) if size_of(parameter) else [],
+            "size": size_of(parameter),
             "layer": name.rpartition(".")[0],
             "trainable": parameter.requires_grad,
             "in_optimizer": id(parameter) in held,
         }
         for name, parameter in model.named_parameters()
     ]
+
+
+def size_of(parameter: nn.Parameter) -> int:
+    """How many numbers a parameter holds; none while it is lazy."""
+    return 0 if isinstance(parameter, nn.parameter.UninitializedParameter) else parameter.numel()
 
 
 def first_tensor(output: Any) -> Tensor | None:

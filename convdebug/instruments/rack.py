@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from .instrument import Instrument, Moment, Scene
 from .schedule import Price, Schedule
@@ -15,15 +16,21 @@ class Rack:
         self.scene = scene
         self.instruments: dict[str, Instrument] = {}
         for kind in kinds:
-            self._guarded(kind.name, lambda kind=kind: self.instruments.update({kind.name: kind(scene)}))
+            self._guarded(kind.name, partial(self._build, kind))
         prices = [Price(kind.name, kind.weight, kind.rarity, kind.grows, kind.follows) for kind in kinds]
         self.schedule = Schedule([price for price in prices if price.name in self.instruments], budget, every)
         self.active: list[Instrument] = []
         self._armed: set[str] = set()
         self._spent: dict[str, float] = {}
 
-    def arm(self, step: int) -> None:
-        """Make ready what is due at the coming step, and take away what is not."""
+    def _build(self, kind: type[Instrument]) -> None:
+        self.instruments[kind.name] = kind(self.scene)
+
+    def arm(self, step: int) -> bool:
+        """Make ready what is due at the coming step, take away what is not; says whether the root is to be heard."""
+        if not self._armed and self.schedule.nothing_due(step):
+            self.active = []
+            return False
         due = self.schedule.due(step)
         self._spent = dict.fromkeys(due, 0.0)
         for name in self._armed.difference(due):
@@ -31,16 +38,19 @@ class Rack:
         self.active = [self.instruments[name] for name in due]
         self._armed = set(due)
         for instrument in self.active:
-            self._timed(instrument, lambda instrument=instrument: instrument.arm(step))
+            self._timed(instrument, partial(instrument.arm, step))
+        return any(instrument.needs_root for instrument in self.active)
 
     def before_update(self, moment: Moment) -> None:
         for instrument in tuple(self.active):
-            self._timed(instrument, lambda instrument=instrument: instrument.before_update(moment))
+            self._timed(instrument, partial(instrument.before_update, moment))
 
     def record(self, moment: Moment) -> float:
         """Let all that are due write what they saw; returns the seconds they took in all."""
+        if not self.active:
+            return 0.0
         for instrument in tuple(self.active):
-            self._timed(instrument, lambda instrument=instrument: instrument.record(moment))
+            self._timed(instrument, partial(instrument.record, moment))
         for instrument in self.active:
             self._spent[instrument.name] += instrument.inner_seconds()
             self.schedule.measured(instrument.name, moment.step, self._spent[instrument.name])

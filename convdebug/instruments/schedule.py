@@ -47,6 +47,7 @@ class Schedule:
         self.prices = list(prices)
         self.budget = budget
         self.every = every
+        self._soonest = 0
         self._steps: deque[float] = deque(maxlen=REMEMBERED)
         self._bases: deque[float] = deque(maxlen=REMEMBERED)
 
@@ -65,6 +66,12 @@ class Schedule:
         self._steps.append(seconds)
         self._bases.append(base_seconds)
 
+    def nothing_due(self, step: int) -> bool:
+        """The cheap question, for the many steps at which the answer is yes."""
+        if self.every is not None:
+            return step % self.every != 0
+        return step < self._soonest and step & (step - 1) != 0
+
     def due(self, step: int) -> list[str]:
         """The names of the instruments that measure at `step`."""
         found: list[str] = []
@@ -79,6 +86,7 @@ class Schedule:
         price.seconds.append(seconds)
         price.measured += 1
         price.due = step + self._interval(price, step)
+        self._soonest = min(price.due for price in self.prices)
 
     def drop(self, name: str) -> None:
         """Forget an instrument that failed."""
@@ -108,6 +116,5 @@ class Schedule:
 
 
 def _is_early(step: int, base: int) -> bool:
-    while step > 1 and step % base == 0:
-        step //= base
-    return step <= 1
+    """Whether `step` is 0 or a power of `base` (2 or 4)."""
+    return step & (step - 1) == 0 and (base == 2 or step.bit_length() % 2 == 1 or step == 0)

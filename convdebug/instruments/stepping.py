@@ -91,7 +91,7 @@ def _listen_to_scaler(told: Callable[[Any], None]) -> None:
                 listener(optimizer)
             return original(scaler, optimizer, *args, **kwargs)
 
-        torch.amp.GradScaler.step = step  # type: ignore[method-assign]
+        torch.amp.GradScaler.step = step  # type: ignore[method-assign, assignment]
     _attempt_listeners.append(told)
 
 

@@ -177,10 +177,14 @@ class Tap:
         self._last_output, self._last_function = tensor, name
         if calls > MOST_FUNCTION_CALLS:
             return
-        axis = unit_axis(None, tensor.shape, self._previous())
-        units = int(tensor.shape[axis]) if tensor.dim() else 1
         place = name if calls == 1 else f"{name}.{calls}"
-        self._take(Layer(place, "function", activation, units, axis), tensor)
+        key = (place, tensor.shape)
+        layer = self._layers.get(key)
+        if layer is None:
+            axis = unit_axis(None, tensor.shape, self._previous())
+            units = int(tensor.shape[axis]) if tensor.dim() else 1
+            layer = self._layers[key] = Layer(place, "function", activation, units, axis)
+        self._take(layer, tensor)
 
     def _takes(self, tensor: Tensor) -> bool:
         return self._is_open() and tensor.device == self.device and tensor.numel() > 0

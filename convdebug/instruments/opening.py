@@ -1,0 +1,69 @@
+"""How a watched run begins: the file it goes into, and what is known before its first step."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.optim import Optimizer
+
+from convdebug_sessions import Recorder, RunRecorder
+
+from .anatomy import parameter_infos, size_of
+from .instrument import Scene
+from .stepping import held_parameters
+
+
+def opened_run(
+    session: str | os.PathLike[str] | Recorder | RunRecorder | None, kind: str, name: str, info: dict[str, Any]
+) -> tuple[RunRecorder, Recorder | None]:
+    """The run to record into, and the recorder if it was opened here and is to be closed here."""
+    if isinstance(session, RunRecorder):
+        return session, None
+    if isinstance(session, Recorder):
+        return session.start_run(kind, name, info=info), None
+    if session is None:
+        session = fresh_path()
+        print(f"convdebug: recording into {session}", file=sys.stderr)
+    recorder = Recorder.create(session)
+    return recorder.start_run(kind, name, info=info), recorder
+
+
+def fresh_path(folder: Path | None = None) -> Path:
+    """A session file that does not exist yet, named after the script and the time, in the current folder."""
+    script = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] not in ("", "-c", "-m") else "run"
+    stem = f"{script}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = folder or Path.cwd()
+    names = (f"{stem}.convdebug", *(f"{stem}-{number}.convdebug" for number in range(2, 1000)))
+    return next(folder / name for name in names if not (folder / name).exists())
+
+
+def describe_loss(loss: Any) -> dict[str, Any]:
+    """A loss function or module as `run.info["loss"]` holds it."""
+    name = getattr(loss, "__name__", None) or type(loss).__name__
+    return {"name": name, "reduction": getattr(loss, "reduction", "mean")}
+
+
+def describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:
+    """An optimizer as `run.info["optimizer"]` holds it: name and the settings of its first group."""
+    group = optimizer.param_groups[0]
+    settings = {key: value for key, value in group.items() if isinstance(value, bool | int | float | tuple)}
+    return {"name": type(optimizer).__name__, **settings, "lr": float(group["lr"])}
+
+
+def tell_anatomy(scene: Scene) -> None:
+    """Write into the run's info what the model, its parameters and its optimizers are."""
+    facts: dict[str, Any] = {
+        "device": str(scene.device),
+        "parameters": parameter_infos(scene.inner, held_parameters(scene.optimizers)),
+        "parameter_count": sum(size_of(parameter) for _, parameter in scene.parameters),
+        "versions": {"torch": torch.__version__, "python": sys.version.split()[0], "numpy": np.__version__},
+    }
+    if scene.optimizers:
+        facts["optimizer"] = describe_optimizer(scene.optimizers[0])
+    scene.tell(**{key: value for key, value in facts.items() if key not in scene.info or key == "parameters"})
