@@ -1,0 +1,28 @@
+"""Random changes of a batch of training pictures (N, C, H, W), uint8 in and out, drawn from a given generator."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def flip(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """Each picture mirrored left to right with probability one half."""
+    mirrored = torch.rand(len(pixels), generator=generator) < 0.5
+    return torch.where(mirrored[:, None, None, None], pixels.flip(3), pixels)
+
+
+def crop(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """Each picture shifted by up to an eighth of its side (4 of 32 pixels); the border is filled with its mirror."""
+    count, _, height, width = pixels.shape
+    margin = max(1, min(height, width) // 8)
+    padded = functional.pad(pixels.float(), [margin] * 4, mode="reflect").to(pixels.dtype)
+    down, right = torch.randint(0, 2 * margin + 1, (2, count), generator=generator)
+    rows = (down[:, None] + torch.arange(height))[:, None, :, None]
+    columns = (right[:, None] + torch.arange(width))[:, None, None, :]
+    channels = torch.arange(pixels.shape[1])[None, :, None, None]
+    return padded[torch.arange(count)[:, None, None, None], channels, rows, columns]
+
+
+def crop_and_flip(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """Shifted, then mirrored."""
+    return flip(crop(pixels, generator), generator)

@@ -1,0 +1,1 @@
+"""Data sets by name; each function here takes the data settings and gives a PictureData of two splits."""

@@ -1,0 +1,1 @@
+"""Networks by name; each module here holds one net or a close family."""
