@@ -1,39 +1,64 @@
 """Reads the series of one group: full chunks from the database, the newest rows from a copy in memory."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from . import levels
 from .errors import SessionError
+from .numbers import as_array
 
 Query = Callable[[str, Sequence[object]], list[tuple]]
 
 
-@dataclass
 class _Level:
-    """What is known of a level: the directory of its full chunks, and its tail."""
+    """What is known of a level: the directory of its full chunks, and a copy of the entries since the last of them."""
 
-    starts: np.ndarray
-    first_steps: np.ndarray
-    last_steps: np.ndarray
-    packed_steps: list[bytes | None]
-    tail_steps: np.ndarray
-    tail_values: np.ndarray
+    def __init__(self, number: int, width: int) -> None:
+        self.end = 0
+        self.starts = self.first_steps = self.last_steps = np.empty(0, np.int64)
+        self.packed_steps: list[bytes | None] = []
+        self._steps = np.empty((64, 2 if number else 1), np.int64)
+        self._values = np.empty((64, width * (levels.PARTS if number else 1)), np.float32)
+        self._fill = 0
 
     @property
-    def chunk_end(self) -> int:
-        return self._end
+    def tail_steps(self) -> np.ndarray:
+        return self._steps[: self._fill]
 
-    _end: int = 0
+    @property
+    def tail_values(self) -> np.ndarray:
+        return self._values[: self._fill]
+
+    @property
+    def entries(self) -> int:
+        return self.end + self._fill
+
+    def add(self, steps: np.ndarray, values: np.ndarray) -> None:
+        fill = self._fill + len(steps)
+        if fill > len(self._steps):
+            self._steps, self._values = _roomier(self._steps, fill), _roomier(self._values, fill)
+        self._steps[self._fill : fill] = steps
+        self._values[self._fill : fill] = values
+        self._fill = fill
+
+    def add_chunks(self, end: int, directory: Sequence[tuple]) -> None:
+        """Full chunks up to entry `end`; what they hold leaves the tail."""
+        starts, _, first, last, packed = zip(*directory, strict=True)
+        self.starts = np.append(self.starts, np.array(starts, np.int64))
+        self.first_steps = np.append(self.first_steps, np.array(first, np.int64))
+        self.last_steps = np.append(self.last_steps, np.array(last, np.int64))
+        self.packed_steps.extend(packed)
+        kept = max(0, self.entries - end)
+        self._steps[:kept] = self._steps[self._fill - kept : self._fill].copy()
+        self._values[:kept] = self._values[self._fill - kept : self._fill].copy()
+        self._fill, self.end = kept, end
 
 
-def _empty_level(level: int, width: int) -> _Level:
-    nothing = np.empty(0, np.int64)
-    columns, parts = (1, 1) if level == 0 else (2, levels.PARTS)
-    tail = np.empty((0, width * parts), np.float32)
-    return _Level(nothing, nothing, nothing, [], np.empty((0, columns), np.int64), tail)
+def _roomier(array: np.ndarray, rows: int) -> np.ndarray:
+    grown = np.empty((max(2 * len(array), rows), array.shape[1]), array.dtype)
+    grown[: len(array)] = array
+    return grown
 
 
 class GroupReader:
@@ -42,65 +67,54 @@ class GroupReader:
     def __init__(self, id: int, names: tuple[str, ...], query: Query) -> None:
         self.id, self.names, self._query = id, names, query
         self.columns = {name: index for index, name in enumerate(names)}
-        self._levels = [_empty_level(0, len(names))]
+        self._levels = [_Level(0, len(names))]
 
     @property
     def rows(self) -> int:
-        return self._levels[0]._end + len(self._levels[0].tail_steps)
+        return self._levels[0].entries
 
-    def refresh(self, newer: tuple[int, np.ndarray, np.ndarray] | None = None) -> bool:
-        """Takes in what the database has now, and then the rows of the side file (first row, steps, values)."""
-        before = self.rows
+    @property
+    def last_step(self) -> int:
+        """Of the last row; −1 where there is none."""
+        return int(self.steps(self.rows - 1, self.rows)[0]) if self.rows else -1
+
+    def refresh(self) -> None:
+        """Takes in what the database has now; to be called inside a snapshot."""
         number = 0
         while self._refresh_level(number):
             number += 1
             if number == len(self._levels):
-                self._levels.append(_empty_level(number, len(self.names)))
-        if newer is not None:
-            self._add_newer(*newer)
-        return self.rows != before
+                self._levels.append(_Level(number, len(self.names)))
 
     def _refresh_level(self, number: int) -> bool:
-        """True where the level has full chunks, so that there may be a coarser one."""
+        """True where the level has full chunks, so that there is a coarser one."""
         level = self._levels[number]
-        self._refresh_directory(number, level)
-        self._refresh_tail(number, level)
-        return level._end > 0
+        directory = self._query(_DIRECTORY, (self.id, number, level.end))
+        if directory:
+            level.add_chunks(self._checked_end(number, directory), directory)
+        for row0, rows, steps, data in self._query(_TAIL, (self.id, number, level.entries)):
+            skipped = level.entries - row0
+            if skipped < 0:
+                raise SessionError("the session is damaged: rows are missing")
+            new_steps = as_array(steps, np.int64, (rows, level.tail_steps.shape[1]))
+            level.add(new_steps[skipped:], as_array(data, np.float32, (rows, level.tail_values.shape[1]))[skipped:])
+        return level.end > 0
 
-    def _refresh_directory(self, number: int, level: _Level) -> None:
-        found = self._query(_DIRECTORY, (self.id, number, level._end))
-        if not found:
-            return
-        starts, rows, first, last, packed = zip(*found, strict=True)
-        length = levels.chunk_length(number)
-        if starts[0] != level._end or any(count != length for count in rows):
-            raise SessionError("the session is damaged: a chunk is missing")
-        level.starts = np.append(level.starts, np.array(starts, np.int64))
-        level.first_steps = np.append(level.first_steps, np.array(first, np.int64))
-        level.last_steps = np.append(level.last_steps, np.array(last, np.int64))
-        level.packed_steps.extend(packed)
-        gone = starts[-1] + length - level._end
-        level.tail_steps, level.tail_values = level.tail_steps[gone:], level.tail_values[gone:]
-        level._end = starts[-1] + length
+    def _checked_end(self, number: int, directory: Sequence[tuple]) -> int:
+        length, end = levels.chunk_length(number), self._levels[number].end
+        for row0, rows, *_ in directory:
+            if row0 != end or rows != length:
+                raise SessionError("the session is damaged: a chunk is missing")
+            end += length
+        return end
 
-    def _refresh_tail(self, number: int, level: _Level) -> None:
-        known = level._end + len(level.tail_steps)
-        pieces = self._query(_TAIL, (self.id, number, known))
-        for row0, rows, steps, data in pieces:
-            skipped = known - row0
-            new_steps = _array(steps, np.int64, (rows, level.tail_steps.shape[1]))[skipped:]
-            new_values = _array(data, np.float32, (rows, level.tail_values.shape[1]))[skipped:]
-            level.tail_steps = np.concatenate([level.tail_steps, new_steps])
-            level.tail_values = np.concatenate([level.tail_values, new_values])
-            known = row0 + rows
-
-    def _add_newer(self, row0: int, steps: np.ndarray, values: np.ndarray) -> None:
-        level = self._levels[0]
+    def add_newer(self, row0: int, steps: np.ndarray, values: np.ndarray) -> bool:
+        """Rows from the side file, the first of which is row number `row0`; False where rows before it are missing."""
         skipped = self.rows - row0
-        if skipped < 0 or skipped >= len(steps):
-            return
-        level.tail_steps = np.concatenate([level.tail_steps, steps[skipped:, None]])
-        level.tail_values = np.concatenate([level.tail_values, values[skipped:]])
+        if skipped < 0 or values.shape[1] != len(self.names):
+            return False
+        self._levels[0].add(steps[skipped:, None], values[skipped:])
+        return True
 
     # Steps
 
@@ -108,10 +122,10 @@ class GroupReader:
         """The number of rows before `step`, which is the row of the step itself where there is one."""
         level = self._levels[0]
         if len(level.tail_steps) and step >= level.tail_steps[0, 0]:
-            return int(level._end + np.searchsorted(level.tail_steps[:, 0], step))
+            return int(level.end + np.searchsorted(level.tail_steps[:, 0], step))
         chunk = int(np.searchsorted(level.last_steps, step))
         if chunk == len(level.starts):
-            return int(level._end)
+            return int(level.end)
         return int(level.starts[chunk] + np.searchsorted(self._chunk_steps(chunk), step))
 
     def range(self, first: int | None, last: int | None) -> tuple[int, int]:
@@ -129,20 +143,20 @@ class GroupReader:
                 .round()
                 .astype(np.int64)
             )
-        return _array(packed, np.int64, (levels.CHUNK_ROWS,))
+        return as_array(packed, np.int64, (levels.CHUNK_ROWS,))
 
     def steps(self, start: int, end: int) -> np.ndarray:
         """The steps of rows start … end − 1."""
         level = self._levels[0]
-        pieces = [self._chunk_steps(chunk) for chunk in _chunks(start, min(end, level._end), levels.CHUNK_ROWS)]
-        return _cut([*pieces, level.tail_steps[:, 0]], start, end, level._end, levels.CHUNK_ROWS)
+        pieces = [self._chunk_steps(chunk) for chunk in _chunks(start, min(end, level.end), levels.CHUNK_ROWS)]
+        return _cut([*pieces, level.tail_steps[:, 0]], start, end, level.end, levels.CHUNK_ROWS)
 
     def steps_of(self, rows: np.ndarray) -> np.ndarray:
         """The steps of some rows, given in increasing order."""
         level = self._levels[0]
         found = np.empty(len(rows), np.int64)
-        in_tail = int(np.searchsorted(rows, level._end))
-        found[in_tail:] = level.tail_steps[rows[in_tail:] - level._end, 0]
+        in_tail = int(np.searchsorted(rows, level.end))
+        found[in_tail:] = level.tail_steps[rows[in_tail:] - level.end, 0]
         chunks = rows[:in_tail] // levels.CHUNK_ROWS
         for chunk in np.unique(chunks):
             of_chunk = np.flatnonzero(chunks == chunk)
@@ -164,10 +178,10 @@ class GroupReader:
     def _entries(self, number: int, columns: Sequence[int], start: int, end: int) -> np.ndarray:
         level, length = self._levels[number], levels.chunk_length(number)
         parts = levels.PARTS if number else 1
-        chunks = _chunks(start, min(end, level._end), length)
+        chunks = _chunks(start, min(end, level.end), length)
         pieces = [self._chunk(number, columns, chunk) for chunk in chunks]
         tail = level.tail_values.reshape(-1, len(self.names), parts)[:, list(columns)]
-        return _cut_last([*pieces, np.moveaxis(tail, 0, 2)], start, end, level._end, length)
+        return _cut_last([*pieces, np.moveaxis(tail, 0, 2)], start, end, level.end, length)
 
     def _chunk(self, number: int, columns: Sequence[int], chunk: int) -> np.ndarray:
         length = levels.chunk_length(number)
@@ -188,7 +202,7 @@ class GroupReader:
         covered = [self.rows]
         for number in range(1, len(self._levels)):
             level = self._levels[number]
-            covered.append((level._end + len(level.tail_steps)) * levels.rows_per_bucket(number))
+            covered.append(level.entries * levels.rows_per_bucket(number))
         return covered
 
 
@@ -200,19 +214,13 @@ _ONE = "SELECT data FROM chunk WHERE grp=? AND level=? AND row0=? AND col=?"
 _ALL = "SELECT col, data FROM chunk WHERE grp=? AND level=? AND row0=?"
 
 
-def _array(data: object, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
-    if not isinstance(data, bytes) or len(data) != int(np.prod(shape)) * np.dtype(dtype).itemsize:
-        raise SessionError("the session is damaged: a block of numbers has the wrong size")
-    return np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).reshape(shape)
-
-
 def _unpacked(blob: object, number: int, length: int) -> np.ndarray:
     """One column of a chunk (1 or 4, length); the counts of non-finite values are left out where all are zero."""
     if number == 0:
-        return _array(blob, np.float32, (1, length))
+        return as_array(blob, np.float32, (1, length))
     if isinstance(blob, bytes) and len(blob) == 4 * levels.BAD * length:
-        return np.concatenate([_array(blob, np.float32, (levels.BAD, length)), np.zeros((1, length), np.float32)])
-    return _array(blob, np.float32, (levels.PARTS, length))
+        return np.concatenate([as_array(blob, np.float32, (levels.BAD, length)), np.zeros((1, length), np.float32)])
+    return as_array(blob, np.float32, (levels.PARTS, length))
 
 
 def _chunks(start: int, end: int, length: int) -> range:

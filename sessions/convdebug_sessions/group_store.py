@@ -5,6 +5,8 @@ import sqlite3
 import numpy as np
 
 from . import levels
+from .errors import SessionError
+from .numbers import as_array
 
 PIECES_PER_MERGE = 8
 
@@ -81,6 +83,23 @@ class LevelStore:
         self._pieces = []
         return columns
 
+    def load(self, database: sqlite3.Connection) -> bool:
+        """Takes up what the database has of this level; True where it has full chunks."""
+        place = (self.group, self.level)
+        end = "SELECT coalesce(max(row0 + rows), 0), coalesce(max(last_step), -1) FROM chunk_steps"
+        self.row0, self.steps[-1, -1] = database.execute(f"{end} WHERE grp=? AND level=?", place).fetchone()
+        pieces = "SELECT row0, rows, steps, data FROM tail WHERE grp=? AND level=? ORDER BY row0"
+        for row0, rows, steps, data in database.execute(pieces, place).fetchall():
+            if row0 != self.row0 + self.fill or rows > self.room:
+                raise SessionError("the session is damaged: its newest rows do not follow each other")
+            self._pieces.append([self.fill, 0])
+            self.put(
+                as_array(steps, np.int64, (rows, self.steps.shape[1])),
+                as_array(data, np.float32, (rows, self.values.shape[1])),
+            )
+        self._stored = self.fill
+        return self.row0 > 0
+
     def _columns(self) -> np.ndarray:
         columns = np.ascontiguousarray(self.values.T)
         return columns if self.level == 0 else columns.reshape(self.width, levels.PARTS, -1)
@@ -117,9 +136,18 @@ class GroupStore:
         return self._levels[0].row0 + self._levels[0].fill
 
     @property
-    def last_step(self) -> int | None:
+    def last_step(self) -> int:
+        """Of the last row; −1 where there is none."""
         raw = self._levels[0]
-        return int(raw.steps[raw.fill - 1, 0]) if self.rows else None
+        return int(raw.steps[raw.fill - 1, 0]) if self.rows else -1
+
+    @classmethod
+    def load(cls, database: sqlite3.Connection, group: int, width: int) -> "GroupStore":
+        """The store as the database has it, to go on from there."""
+        store = cls(group, width)
+        while store._levels[-1].load(database):
+            store._levels.append(LevelStore(group, len(store._levels), width))
+        return store
 
     def append(self, database: sqlite3.Connection, steps: np.ndarray, values: np.ndarray) -> None:
         """Rows `values` (n, width) at `steps` (n,), inside the caller's transaction."""

@@ -3,7 +3,6 @@
 import atexit
 import os
 import time
-import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +13,8 @@ import numpy as np
 from .errors import SessionError
 from .facts import ENDINGS, Wish
 from .numbers import dump
-from .schema import beside, check_header, check_version, connect, create_tables, reason_of
+from .recovery import recover, refuse_a_living_writer
+from .schema import beside, create_session, reason_of
 from .segment import Group
 from .writer import Writer
 
@@ -31,8 +31,7 @@ class Recorder:
         self._writer = writer
         self._runs: dict[int, RunRecorder] = {}
         self._closed = False
-        self._leave = weakref.WeakMethod(self.close)
-        atexit.register(_close_at_exit, self._leave)
+        atexit.register(self.close)
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], *, overwrite: bool = False) -> "Recorder":
@@ -49,27 +48,30 @@ class Recorder:
             raise SessionError(f"{path} is a folder, a session is a file")
         if path.exists() and not overwrite:
             raise SessionError(f"{path} exists already")
+        refuse_a_living_writer(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         for ending in ("wal", "shm", "live", "journal"):
             beside(path, ending).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
         path.touch(exist_ok=False)
-        database = connect(path)
-        create_tables(database)
-        database.close()
-        return cls(path, Writer(path))
+        try:
+            create_session(path)
+            return cls(path, Writer(path))
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
     @classmethod
     def append(cls, path: str | os.PathLike[str]) -> "Recorder":
         """Adds runs to a session that is finished or whose writer was killed."""
         place = Path(path)
-        check_header(place)
-        database = connect(place)
         try:
-            check_version(database, place)
-        finally:
-            database.close()
-        return cls(place, Writer(place))
+            recover(place)
+            return cls(place, Writer(place))
+        except FileExistsError as error:
+            raise SessionError(f"{place} is being recorded by another process") from error
+        except OSError as error:
+            raise SessionError(reason_of(error, place)) from error
 
     @property
     def problem(self) -> str | None:
@@ -94,6 +96,8 @@ class Recorder:
         stored = (parent, parent_step, kind, name, started, None if config is None else dump(config), dump(info or {}))
         id = self._writer.ask(lambda database: database.execute(_INSERT_RUN, stored).lastrowid) or 0
         run = RunRecorder(self._writer, id, started, dict(info or {}))
+        if self.journal != "wal" and not self._runs:
+            run.event("note", text=_NO_WAL)
         self._runs[id] = run
         return run
 
@@ -112,7 +116,7 @@ class Recorder:
         for run in self._runs.values():
             run.finish(status, reason)
         self._writer.close()
-        atexit.unregister(self._leave)
+        atexit.unregister(self.close)
 
     def __enter__(self) -> "Recorder":
         return self
@@ -128,12 +132,7 @@ class Recorder:
             self._end("crashed", f"{kind.__name__}: {error}")
 
 
-def _close_at_exit(leave: weakref.WeakMethod[Any]) -> None:
-    close = leave()
-    if close is not None:
-        close()
-
-
+_NO_WAL = "the file system of this session has no shared memory: it is written with a rollback journal, which is slower"
 _INSERT_RUN = (
     "INSERT INTO runs (parent, parent_step, kind, name, status, started, config, info) VALUES (?,?,?,?,'running',?,?,?)"
 )
@@ -151,7 +150,7 @@ class RunRecorder:
         self._groups: dict[tuple[str, ...], Group] = {}
         self._applied: set[int] = set()
         self._ended = False
-        writer.runs.append(self)
+        writer.listeners.append(self)
 
     def group(self, names: Sequence[str]) -> Group:
         """The group of series that are sampled at the same steps; the same names give the same group."""
@@ -225,8 +224,7 @@ class RunRecorder:
         if self._ended:
             return
         self._ended = True
-        self._writer.flush()
-        self._writer.end_run(self, status, reason, list(self._groups.values()))
+        self._writer.end_run(self.id, self, list(self._groups.values()), status, reason)
 
 
 _INSERT_BLOB = "INSERT INTO blobs (run, kind, step, name, names, dtype, shape, meta, data) VALUES (?,?,?,?,?,?,?,?,?)"

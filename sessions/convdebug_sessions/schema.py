@@ -3,7 +3,9 @@
 import errno
 import os
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
 from .errors import SessionError
@@ -12,6 +14,7 @@ from .migrations import migrate
 APPLICATION_ID = 0x43764462
 VERSION = 1
 BUSY_TIMEOUT_S = 5.0
+VFS: dict[str, str] = {}
 
 TABLES = """
 CREATE TABLE runs (
@@ -45,19 +48,28 @@ CREATE TABLE writer (id INTEGER PRIMARY KEY CHECK (id = 1), token TEXT NOT NULL)
 """
 
 
-def connect(path: Path, mode: str = "rw", **options: str) -> sqlite3.Connection:
+def connect(
+    path: Path, mode: str = "rw", timeout_s: float = BUSY_TIMEOUT_S, options: Mapping[str, str] = MappingProxyType({})
+) -> sqlite3.Connection:
     """A connection without Python's implicit transactions. `mode` is ro, rw or rwc; options go into the SQLite URI."""
-    query = "&".join(f"{key}={value}" for key, value in {"mode": mode, **options}.items())
+    query = "&".join(f"{key}={value}" for key, value in {"mode": mode, **VFS, **options}.items())
     uri = f"file:{quote(str(path.absolute()))}?{query}"
-    return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(uri, uri=True, timeout=timeout_s, isolation_level=None, check_same_thread=False)
 
 
-def create_tables(database: sqlite3.Connection) -> None:
-    """A new, empty session; the page size must be set before anything is written."""
-    database.executescript(
-        f"PRAGMA page_size=4096; BEGIN; PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={VERSION};"
-        f"{TABLES} COMMIT;"
-    )
+def create_session(path: Path) -> None:
+    """Makes an empty file a new, empty session; the page size must be set before anything is written."""
+    try:
+        database = connect(path)
+        try:
+            database.executescript(
+                f"PRAGMA page_size=4096; BEGIN; PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={VERSION};"
+                f"{TABLES} COMMIT;"
+            )
+        finally:
+            database.close()
+    except sqlite3.Error as error:
+        raise SessionError(f"{path} cannot be written: {error}") from error
 
 
 def check_header(path: Path) -> None:
@@ -77,16 +89,40 @@ def check_header(path: Path) -> None:
         raise SessionError(f"{path} is cut off after {len(header)} bytes")
 
 
-def check_version(database: sqlite3.Connection, path: Path) -> None:
-    """Raises unless this is a convdebug session of a version that can be read."""
+def check_size(path: Path) -> None:
+    """Raises where the file is shorter than it says; while there is a WAL, its word counts instead."""
+    if beside(path, "wal").exists():
+        return
+    with path.open("rb") as file:
+        header = file.read(100)
+        size = os.fstat(file.fileno()).st_size
+    page, pages = int.from_bytes(header[16:18], "big"), int.from_bytes(header[28:32], "big")
+    wanted = pages * (65536 if page == 1 else page)
+    if header[24:28] == header[92:96] and size < wanted:
+        raise SessionError(f"{path} is cut off: {size} of {wanted} bytes are there")
+
+
+def check_version(database: sqlite3.Connection, path: Path) -> int:
+    """The format of a session; raises unless it is one, and not from a newer version."""
     application = database.execute("PRAGMA application_id").fetchone()[0]
     version = database.execute("PRAGMA user_version").fetchone()[0]
     if application != APPLICATION_ID:
         raise SessionError(f"{path} is an SQLite file, but not a convdebug session")
     if version > VERSION:
         raise SessionError(f"{path} is from a newer convdebug (format {version}, this one reads up to {VERSION})")
-    if version < VERSION:
-        migrate(database, version, VERSION)
+    return int(version)
+
+
+def bring_up_to_date(path: Path) -> None:
+    """Migrates a session of an older format, which needs permission to write."""
+    try:
+        database = connect(path)
+        try:
+            migrate(database, check_version(database, path), VERSION)
+        finally:
+            database.close()
+    except sqlite3.Error as error:
+        raise SessionError(f"{path} has an older format and cannot be brought up to date: {error}") from error
 
 
 def reason_of(error: OSError, path: Path) -> str:

@@ -1,17 +1,17 @@
 """A ring of rows in shared memory: the training thread writes a row and then the count, others read behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 HEADER_BYTES = 64
-GROUP, WIDTH, CAPACITY, COUNT, RELEASED = range(5)
-TARGET_BYTES = 1 << 20
+GROUP, WIDTH, CAPACITY, COUNT, RELEASED, SIZE = range(6)
+TARGET_BYTES = 1 << 22
 
 
 def capacity_for(width: int) -> int:
-    """Rows in a ring of about a megabyte, a power of two: 512 rows of 200 series, 4096 of up to 31."""
+    """Rows in a ring of about four megabytes, a power of two: 2048 rows of 200 series."""
     rows = TARGET_BYTES // (8 + 8 * width)
     return min(4096, max(64, 1 << max(rows.bit_length() - 1, 0)))
 
@@ -28,6 +28,7 @@ class Segment:
     """
 
     def __init__(self, buffer: Any) -> None:
+        self.buffer = buffer
         self.header = np.frombuffer(buffer, np.int64, HEADER_BYTES // 8)
         self.width, self.capacity = int(self.header[WIDTH]), int(self.header[CAPACITY])
         self.steps = np.frombuffer(buffer, np.int64, self.capacity, HEADER_BYTES)
@@ -45,26 +46,31 @@ class Segment:
     def rows(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         """Copies of the steps and float32 values of rows first … last − 1."""
         slots = np.arange(first, last) % self.capacity
-        with np.errstate(over="ignore"):
-            return self.steps[slots], self.values[slots].astype(np.float32)
+        return self.steps[slots], as_stored(self.values[slots])
+
+
+def as_stored(values: np.ndarray) -> np.ndarray:
+    """float32, as columns are kept; what lies beyond becomes infinite."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
 
 
 class Group:
     """Series that are sampled at the same steps. `append` takes about a microsecond."""
 
-    def __init__(self, id: int, names: tuple[str, ...], segment: Segment, waiting: Any) -> None:
+    def __init__(self, id: int, names: tuple[str, ...], segment: Segment, waiting: "Callable[[Group], bool]") -> None:
         self.id, self.names, self.segment = id, names, segment
         self._width, self._capacity = len(names), segment.capacity
         self._steps, self._values, self._count = segment.steps, segment.values, segment.count
-        self._wait_for_room = waiting
-        self._wake_at = segment.capacity // 2
-        self._row = 0
+        self._wait_for_room: Callable[[Group], bool] = waiting
+        self.wake_at = segment.capacity // 2
+        self.row = 0
         self._last_step = -(2**63)
 
     def append(self, step: int, values: Sequence[float] | np.ndarray) -> None:
         """One row. Steps must increase; the values come in the order of the names."""
-        row = self._row
-        if row >= self._wake_at and not self._wait_for_room(self, row):
+        row = self.row
+        if row >= self.wake_at and not self._wait_for_room(self):
             return
         if step <= self._last_step or len(values) != self._width:
             self._refuse(step, len(values))
@@ -72,7 +78,7 @@ class Group:
         self._steps[slot] = step
         self._values[slot] = values
         self._last_step = step
-        self._row = self._count[0] = row + 1
+        self.row = self._count[0] = row + 1
 
     def extend(self, steps: np.ndarray, rows: np.ndarray) -> None:
         """Many rows at once: steps (n,), rows (n, len(names)). Waits for the writer where they do not all fit."""
@@ -82,21 +88,30 @@ class Group:
         if len(steps) and (steps[0] <= self._last_step or (np.diff(steps) <= 0).any()):
             self._refuse(int(steps[0]), self._width)
         while len(steps):
-            if self._row >= self._wake_at and not self._wait_for_room(self, self._row):
+            if self.row >= self.wake_at and not self._wait_for_room(self):
                 return
             taken = self._put(steps, rows)
             steps, rows = steps[taken:], rows[taken:]
 
     def _put(self, steps: np.ndarray, rows: np.ndarray) -> int:
-        slot = self._row % self._capacity
-        free = int(self.segment.header[RELEASED]) + self._capacity - self._row
+        slot = self.row % self._capacity
+        free = int(self.segment.header[RELEASED]) + self._capacity - self.row
         taken = min(len(steps), free, self._capacity - slot)
         self._steps[slot : slot + taken] = steps[:taken]
         self._values[slot : slot + taken] = rows[:taken]
         self._last_step = int(steps[taken - 1])
-        self._row += taken
-        self._count[0] = self._row
+        self.row += taken
+        self._count[0] = self.row
         return taken
+
+    @staticmethod
+    def unkept(width: int) -> Segment:
+        """A small ring in plain memory, for a group whose rows are dropped."""
+        return Segment.create(bytearray(size_of(width, 64)), 0, width, 64)
+
+    def shut(self) -> None:
+        """From now on rows are dropped: the run has ended, or this is a child after a fork."""
+        self.wake_at = -1
 
     def _refuse(self, step: int, length: int) -> None:
         if length != self._width:

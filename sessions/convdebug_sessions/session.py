@@ -1,9 +1,7 @@
 """Reads a session, finished or growing; writes opinions and wishes into it."""
 
 import os
-import sqlite3
-import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,74 +12,103 @@ from . import drawing
 from .errors import SessionError, nearest
 from .facts import BlobRef, Buckets, Diagnosis, Event, Run, Wish
 from .group_reader import GroupReader
-from .numbers import dump, load
-from .schema import beside, check_header, check_version, connect
-from .writer import read_wishes
+from .numbers import load
+from .opinions import add_wish, read_wishes, replace_diagnoses
+from .side_file import SideReader
+from .source import Source
 
 
 class Session:
     """A session as of the last `refresh`. Between calls no transaction is held."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.live = False
-        self._database: sqlite3.Connection | None = connect(path, "ro")
+    def __init__(self, source: Source) -> None:
+        self.path = source.path
+        self._source = source
+        self._query = source.query
         self._readers: dict[int, list[GroupReader]] = {}
+        self._runs: list[Run] | None = None
+        self._growing: set[int] = set()
         self._seen: object = None
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "Session":
         """Raises SessionError: not a session, empty, cut off, from a newer version, missing, no permission."""
-        place = Path(path)
-        check_header(place)
-        session = cls(place)
+        session = cls(Source(Path(path)))
         try:
-            check_version(session._connected(), place)
             session.refresh()
-        except sqlite3.DatabaseError as error:
-            session.close()
-            raise SessionError(f"{place} is damaged or not a convdebug session: {error}") from error
         except SessionError:
             session.close()
             raise
         return session
 
-    def _connected(self) -> sqlite3.Connection:
-        if self._database is None:
-            raise SessionError(f"{self.path} was closed")
-        return self._database
-
-    def _query(self, statement: str, values: Sequence[object] = ()) -> list[tuple]:
-        try:
-            return self._connected().execute(statement, values).fetchall()
-        except sqlite3.Error as error:
-            raise SessionError(f"{self.path} cannot be read: {error}") from error
+    @property
+    def live(self) -> bool:
+        """True while a writer is alive."""
+        return self._source.live
 
     def refresh(self) -> bool:
-        """Looks for news; True if anything changed."""
-        self.live = beside(self.path, "wal").exists()
+        """Looks for news in the database and the side file; True if anything changed."""
+        self._source.look()
         version = self._query("PRAGMA data_version")
-        changed = version != self._seen
-        self._seen = version
-        if changed:
-            for readers in self._readers.values():
+        side = self._source.rows_beside
+        seen = (version, self.live, side.counts() if side else {})
+        if seen == self._seen:
+            return False
+        self._seen, self._runs = seen, None
+        growing = {id for (id,) in self._query("SELECT id FROM runs WHERE status='running'")} | self._growing
+        self._refresh_groups([reader for run in growing for reader in self._readers.get(run, ())])
+        return True
+
+    def _refresh_groups(self, readers: Sequence[GroupReader]) -> None:
+        """The database first, then the rows beside it; again where those in between were written meanwhile."""
+        side = self._source.rows_beside
+        for _ in range(5):
+            counts = side.counts() if side else {}
+            with self._source.snapshot():
                 for reader in readers:
                     reader.refresh()
-        return changed
+            readers = [reader for reader in readers if not _add_newer(reader, side, counts)]
+            if not readers:
+                return
 
     # Runs
 
     @property
     def runs(self) -> list[Run]:
-        return [self._run(row) for row in self._query(f"SELECT {_RUN} FROM runs ORDER BY id")]
+        """All runs in the order in which they were started."""
+        if self._runs is None:
+            rows = self._query(f"SELECT {_RUN} FROM runs ORDER BY id")
+            self._growing = {row[0] for row in rows if row[5] == "running"}
+            self._runs = [self._run(*row) for row in rows]
+        return list(self._runs)
 
-    def _run(self, row: tuple) -> Run:
-        id, parent, parent_step, kind, name, status, reason, started, ended, steps, config, info = row
+    def _run(
+        self,
+        id: int,
+        parent: int | None,
+        parent_step: int | None,
+        kind: str,
+        name: str,
+        status: str,
+        reason: str | None,
+        started: float,
+        ended: float | None,
+        steps: int,
+        config: str | None,
+        info: str,
+    ) -> Run:
         settings = None if config is None else load(config, dict, f"the config of run {id}")
         known = load(info, dict, f"the info of run {id}")
-        if status == "running" and not self.live:
-            status = "killed"
+        if status == "running":
+            steps = self._steps_so_far(id)
+            status = "running" if self.live else "killed"
         return Run(id, parent, parent_step, kind, name, status, reason, started, ended, steps, settings, known)
+
+    def _steps_so_far(self, run: int) -> int:
+        """Rows beside the database count as well."""
+        readers = self._groups_of(run)
+        main = [reader for reader in readers if "train/loss" in reader.columns]
+        return max((reader.last_step for reader in main or readers), default=-1) + 1
 
     def run(self, run: int | None = None) -> Run:
         """A run by its number; None is the last top-level training (train, watch), else the last run."""
@@ -98,16 +125,19 @@ class Session:
 
     # Series
 
-    def _groups(self, run: int | None) -> list[GroupReader]:
-        id = self.run(run).id
-        known = self._readers.setdefault(id, [])
+    def _groups_of(self, run: int) -> list[GroupReader]:
+        known = self._readers.setdefault(run, [])
         newest = known[-1].id if known else 0
-        for group, names in self._query("SELECT id, names FROM groups WHERE run=? AND id>? ORDER BY id", (id, newest)):
+        rows = self._query("SELECT id, names FROM groups WHERE run=? AND id>? ORDER BY id", (run, newest))
+        for id, names in rows:
             listed = tuple(str(name) for name in load(names, list, "the names of a group"))
-            reader = GroupReader(group, listed, self._query)
-            reader.refresh()
+            reader = GroupReader(id, listed, self._query)
+            self._refresh_groups([reader])
             known.append(reader)
         return known
+
+    def _groups(self, run: int | None) -> list[GroupReader]:
+        return self._groups_of(self.run(run).id)
 
     def series_names(self, run: int | None = None) -> list[str]:
         """The names of all series of a run, in the order in which they were registered."""
@@ -244,43 +274,19 @@ class Session:
 
     def write_diagnoses(self, run: int, diagnoses: Sequence[Diagnosis]) -> None:
         """Replaces the diagnoses of a run."""
-        rows = [(run, position, dump(each.as_json())) for position, each in enumerate(diagnoses)]
-
-        def write(database: sqlite3.Connection) -> None:
-            database.execute("DELETE FROM diagnoses WHERE run=?", (run,))
-            database.executemany("INSERT INTO diagnoses VALUES (?,?,?)", rows)
-
-        self._write(write)
+        replace_diagnoses(self.path, run, diagnoses)
 
     def wish(self, what: str, value: Any = None, run: int | None = None) -> int:
         """Asks the training to pause, continue, step, stop, or set values; gives the number of the wish."""
-        row = (time.time(), run, what, dump(value))
-        statement = "INSERT INTO wishes (made, run, what, value) VALUES (?,?,?,?)"
-        return self._write(lambda database: database.execute(statement, row).lastrowid or 0)
+        return add_wish(self.path, what, value, run)
 
     def wishes(self, pending_only: bool = False) -> list[Wish]:
         """The wishes in the order in which they were made."""
-        return read_wishes(self._connected(), pending_only)
-
-    def _write(self, job: Callable[[sqlite3.Connection], Any]) -> Any:
-        """A short transaction on a connection of its own."""
-        try:
-            database = connect(self.path)
-            try:
-                database.execute("BEGIN IMMEDIATE")
-                answer = job(database)
-                database.execute("COMMIT")
-            finally:
-                database.close()
-        except sqlite3.Error as error:
-            raise SessionError(f"{self.path} cannot be written: {error}") from error
-        return answer
+        return read_wishes(self._query, pending_only)
 
     def close(self) -> None:
         """Lets go of the file. May be called twice."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+        self._source.close()
 
     def __enter__(self) -> "Session":
         return self
@@ -293,6 +299,11 @@ class Session:
 
 _RUN = "id, parent, parent_step, kind, name, status, reason, started, ended, steps, config, info"
 _BLOB = "id, run, step, kind, name, names, dtype, shape, meta"
+
+
+def _add_newer(reader: GroupReader, side: SideReader | None, counts: Mapping[int, int]) -> bool:
+    newer = side.rows(reader.id, reader.rows, counts.get(reader.id, 0)) if side else None
+    return newer is None or reader.add_newer(*newer)
 
 
 def _of_run(id: int) -> tuple[str, tuple[int, ...]]:
