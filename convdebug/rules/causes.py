@@ -1,0 +1,140 @@
+"""What causes what, and the order that follows from it: roots first, each followed by its consequences."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from convdebug.rules.rule import GROUPS, SEVERITIES, worst
+from convdebug_sessions import Diagnosis
+
+CAUSES: dict[str, tuple[str, ...]] = {
+    "non-finite-inputs": ("non-finite-gradient", "loss-diverged", "exploding-gradient"),
+    "label-out-of-range": ("loss-diverged",),
+    "inputs-not-scaled": (
+        "initial-loss-off",
+        "learning-rate-too-high",
+        "exploding-activations",
+        "exploding-gradient",
+        "dead-relu",
+        "saturated-units",
+    ),
+    "loss-summed-over-batch": (
+        "initial-loss-off",
+        "learning-rate-too-high",
+        "exploding-gradient",
+        "loss-diverged",
+    ),
+    "loss-expects-log-probabilities": ("initial-loss-off",),
+    "unshuffled-batches": ("loss-oscillating", "dead-relu", "learning-rate-too-high"),
+    "class-imbalance": ("overfitting",),
+    "labels-unrelated-to-inputs": ("overfitting",),
+    "parameters-not-in-optimizer": ("gradients-accumulate", "frozen-parameters"),
+    "gradients-accumulate": ("learning-rate-too-high", "loss-diverged", "loss-oscillating"),
+    "no-gradient": ("frozen-parameters",),
+    "symmetric-weights": (
+        "constant-output",
+        "dead-relu",
+        "vanishing-gradient",
+        "frozen-parameters",
+        "loss-not-decreasing",
+        "loss-plateau",
+    ),
+    "input-ignored": ("constant-output", "dead-relu", "vanishing-gradient", "frozen-parameters"),
+    "exploding-activations": (
+        "initial-loss-off",
+        "exploding-gradient",
+        "learning-rate-too-high",
+        "saturated-units",
+        "loss-diverged",
+    ),
+    "vanishing-activations": ("vanishing-gradient", "constant-output", "loss-not-decreasing", "loss-plateau"),
+    "learning-rate-too-high": (
+        "exploding-gradient",
+        "dead-relu",
+        "saturated-units",
+        "constant-output",
+        "loss-diverged",
+        "loss-oscillating",
+        "loss-not-decreasing",
+        "loss-plateau",
+        "non-finite-gradient",
+        "non-finite-activation",
+        "vanishing-gradient",
+    ),
+    "saturated-units": ("vanishing-gradient", "exploding-gradient", "loss-not-decreasing", "loss-plateau"),
+    "vanishing-gradient": ("constant-output", "loss-not-decreasing", "loss-plateau"),
+    "exploding-gradient": ("loss-diverged", "loss-oscillating"),
+    "dead-relu": ("constant-output", "loss-not-decreasing", "loss-plateau"),
+    "regularization-dominates": ("loss-not-decreasing", "constant-output", "loss-plateau"),
+    "learning-rate-zero": ("loss-not-decreasing", "constant-output", "loss-plateau"),
+    "learning-rate-too-low": ("loss-not-decreasing", "constant-output", "loss-plateau"),
+    "non-finite-activation": ("non-finite-gradient", "loss-diverged"),
+    "non-finite-gradient": ("loss-diverged",),
+    "initial-loss-off": (),
+}
+
+RULED_OUT_BY: dict[str, tuple[str, ...]] = {
+    "learning-rate-too-low": (
+        "symmetric-weights",
+        "vanishing-activations",
+        "vanishing-gradient",
+        "learning-rate-zero",
+        "dead-relu",
+        "saturated-units",
+        "learning-rate-too-high",
+        "loss-diverged",
+    ),
+    "underfitting": (
+        "learning-rate-too-low",
+        "learning-rate-too-high",
+        "learning-rate-zero",
+        "loss-not-decreasing",
+        "loss-plateau",
+        "loss-diverged",
+        "symmetric-weights",
+        "dead-relu",
+        "vanishing-gradient",
+    ),
+    "loss-not-decreasing": ("loss-diverged",),
+    "loss-plateau": ("loss-diverged", "loss-not-decreasing"),
+    "loss-oscillating": ("loss-diverged",),
+}
+
+SLACK_STEPS = 20  # an onset is known no better than instruments and medians allow
+
+
+def arranged(diagnoses: Sequence[Diagnosis], groups: Mapping[str, str]) -> list[Diagnosis]:
+    """The diagnoses of one run in the order in which people should read them, each naming its cause.
+
+    `groups` maps each rule's name to its group.
+    """
+    names = {diagnosis.rule for diagnosis in diagnoses}
+    kept = [each for each in diagnoses if names.isdisjoint(RULED_OUT_BY.get(each.rule, ()))]
+    caused = [replace(each, caused_by=_cause_of(each, kept)) for each in kept]
+    return list(_from_root_to_leaf(None, caused, groups))
+
+
+def _cause_of(consequence: Diagnosis, among: Sequence[Diagnosis]) -> str | None:
+    present = {cause.rule for cause in among if _may_cause(cause, consequence)}
+    return next((rule for rule, effects in CAUSES.items() if rule in present and consequence.rule in effects), None)
+
+
+def _may_cause(cause: Diagnosis, consequence: Diagnosis) -> bool:
+    strong_enough = cause.severity != "info" or consequence.severity == "info"
+    return strong_enough and cause.first_step <= consequence.first_step + SLACK_STEPS
+
+
+def _from_root_to_leaf(root: str | None, diagnoses: list[Diagnosis], groups: Mapping[str, str]) -> Iterator[Diagnosis]:
+    children = [each for each in diagnoses if each.caused_by == root]
+    for child in sorted(children, key=lambda each: _rank(each, diagnoses, groups)):
+        yield child
+        yield from _from_root_to_leaf(child.rule, diagnoses, groups)
+
+
+def _rank(diagnosis: Diagnosis, diagnoses: list[Diagnosis], groups: Mapping[str, str]) -> tuple[int, int, int]:
+    severity = SEVERITIES.index(_worst_in_tree(diagnosis, diagnoses))
+    return severity, GROUPS.index(groups[diagnosis.rule]), diagnosis.first_step
+
+
+def _worst_in_tree(root: Diagnosis, diagnoses: list[Diagnosis]) -> str:
+    below = [_worst_in_tree(each, diagnoses) for each in diagnoses if each.caused_by == root.rule]
+    return worst([root.severity, *below])

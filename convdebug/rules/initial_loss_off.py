@@ -1,0 +1,105 @@
+"""The first loss is far from what chance gives."""
+
+import math
+
+from convdebug.rules.curves import level, number
+from convdebug.rules.facts import Curve, Facts
+from convdebug.rules.rule import Finding, Rule
+from convdebug.rules.training import accuracy, begins_at_the_start, chance_loss
+from convdebug_sessions import Remedy
+
+INFO_ABOVE = 1.15  # × ln C; torchvision's healthy ResNet-18 starts at 1.03 to 1.11 × ln 10
+WARNING_ABOVE = 1.5
+ERROR_ABOVE = 3.0  # the lecture's bound for a cost that has exploded
+WARNING_BELOW = 0.5  # impossible for a network that knows nothing
+KNOWS_SOMETHING = 2.0  # × chance accuracy: pretrained
+SMALL_BATCH = 16  # below, one batch is too few to judge from alone
+
+
+def severity_of(loss: float, chance: float) -> str | None:
+    """How bad a first loss is against chance; None where it is fine."""
+    if loss > ERROR_ABOVE * chance:
+        return "error"
+    if loss > WARNING_ABOVE * chance or loss < WARNING_BELOW * chance:
+        return "warning"
+    return "info" if loss > INFO_ABOVE * chance else None
+
+
+def judge(facts: Facts) -> Finding | None:
+    """Compare the loss of step 0 with ln C."""
+    chance, loss = chance_loss(facts), _first_loss(facts)
+    if not begins_at_the_start(facts) or not math.isfinite(loss) or not math.isfinite(chance):
+        return None
+    severity = severity_of(loss, chance)
+    if severity is None or (loss < chance and _knows_something(facts)):
+        return None
+    return Finding(
+        severity,
+        f"The first loss is {number(loss)}; guessing among {_classes(chance)} classes gives {number(chance)} "
+        f"({loss / chance:.1f} times). {_usual_meaning(loss, chance)}",
+        evidence={"first_loss": loss, "expected": chance, "ratio": loss / chance},
+        remedies=_remedies(loss, chance),
+    )
+
+
+def _first_loss(facts: Facts) -> float:
+    curve = _data_loss(facts)
+    if not len(curve) or curve.steps[0] > 0:
+        return float("nan")
+    first = float(curve.values[0])
+    small = (facts.info.get("batch_size") or SMALL_BATCH) < SMALL_BATCH
+    return level(curve.values[:5]) if small and len(curve) >= 5 else first
+
+
+def _data_loss(facts: Facts) -> Curve:
+    named = sorted(name for name in facts.names if name.startswith("loss/"))
+    if len(named) == 1:
+        return facts.curve(named[0])
+    total, penalty = facts.curve("train/loss"), facts.curve("train/penalty")
+    if facts.setting("regularization.l2") and len(penalty) and len(total) and penalty.steps[0] == total.steps[0]:
+        return Curve(total.steps[:1], total.values[:1] - penalty.values[:1])
+    return total
+
+
+def _knows_something(facts: Facts) -> bool:
+    classes = facts.info.get("num_classes")
+    first, _ = accuracy(facts)
+    return not classes or not math.isfinite(first) or first > KNOWS_SOMETHING / classes
+
+
+def _classes(chance: float) -> int:
+    return round(math.exp(chance))
+
+
+def _usual_meaning(loss: float, chance: float) -> str:
+    if loss < chance:
+        return "A network that knows nothing cannot do better: the loss is probably scaled down, or labels leak in."
+    return "The network starts out confident and wrong: usually its weights or its inputs are too large."
+
+
+def _remedies(loss: float, chance: float) -> tuple[Remedy, ...]:
+    if loss < chance:
+        return (Remedy("Check how the loss is averaged and that no label reaches the input."),)
+    return (
+        Remedy("Scale the inputs to mean 0 and deviation 1."),
+        Remedy("Initialize the last layer with smaller weights (Xavier or He; a zero last layer starts at ln C exactly)."),
+    )
+
+
+RULE = Rule(
+    name="initial-loss-off",
+    title="First loss is far from chance",
+    group="initialization",
+    severities=("error", "warning", "info"),
+    meaning="Before the first update a network knows nothing, so its loss should be that of guessing: ln C for C "
+    "classes, 2.303 for ten. A first loss far above means that the scores start out large and wrong, and the first "
+    "steps are spent on unlearning them; far below means that the loss is not what it seems.",
+    causes="Weights that are too large, inputs that are not scaled (raw 0-255 pixels), a loss summed over the batch "
+    "instead of averaged, a loss function that expects something else than it is given.",
+    remedies="Center and scale the inputs; initialize with Xavier or He; make the last layer's weights small; check "
+    "the reduction of the loss. Check it with regularization off.",
+    source='Lecture, "Double-check that the Loss is Reasonable": 2.302 for ten classes. '
+    f"Info above {INFO_ABOVE} ×, warning above {WARNING_ABOVE} × or below {WARNING_BELOW} ×, error above "
+    f"{ERROR_ABOVE:g} × chance.",
+    judge=judge,
+)

@@ -1,0 +1,129 @@
+"""The updates are so large that they throw the network about instead of improving it."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from convdebug.rules.curves import level, number
+from convdebug.rules.facts import Curve, Facts, remembered
+from convdebug.rules.loss_diverged import divergence
+from convdebug.rules.remedies import lower_rate, ratio_text
+from convdebug.rules.rule import Finding, Rule
+from convdebug.rules.training import Progress, base_rate, first_loss, progress, update_ratio
+from convdebug_sessions import Remedy
+
+TOO_LARGE = 0.03  # 30 × the lecture's 1e-3; healthy runs showed at most 0.02 over their first steps
+FAR_TOO_LARGE = 0.3  # a single update of a third of the weights
+JUMP = 1.5  # × the first loss, after an update
+JUMP_BY_ONE_UPDATE = 10.0  # × the first loss where no update ratio was measured
+EARLY_ROWS = 10
+
+
+@dataclass(frozen=True)
+class Kick:
+    """The updates at and before the onset: the largest and the usual ratio, and the step where they began."""
+
+    largest: float
+    usual: float
+    step: int
+
+
+def judge(facts: Facts) -> Finding | None:
+    """A loss that is lost, or jumped and stayed poor, after updates far above 1e-3 of the weights."""
+    loss, now = facts.curve("train/loss"), progress(facts)
+    row = divergence(facts)
+    if row is not None:
+        return _diverged(facts, loss, row)
+    return _stayed_poor(facts, loss, now) if now.stuck else None
+
+
+def _diverged(facts: Facts, loss: Curve, row: int) -> Finding | None:
+    step = int(loss.steps[row])
+    kick = kick_before(update_ratio(facts), step)
+    if row == 0 or not math.isfinite(first_loss(facts)):
+        return None
+    if not kick and not _jumped_at_once(loss, row):
+        return None
+    if kick and kick.largest < TOO_LARGE:
+        return None
+    what = f"The loss went from {number(first_loss(facts))} to {number(float(loss.values[row]))} at step {step}"
+    return _finding(facts, what, min(step, kick.step) if kick else step, kick)
+
+
+def _stayed_poor(facts: Facts, loss: Curve, now: Progress) -> Finding | None:
+    kick = kick_before(update_ratio(facts), int(loss.steps[min(len(loss) - 1, 5 * EARLY_ROWS)]))
+    if not kick or not _thrown_about(loss, now, kick):
+        return None
+    highest = int(np.nanargmax(np.where(np.isfinite(loss.values), loss.values, -np.inf)))
+    what = f"The loss began at {number(now.start)}, rose to {number(float(loss.values[highest]))} at step "
+    what += f"{int(loss.steps[highest])} and is {number(now.now)} now: no better than guessing"
+    return _finding(facts, what, kick.step, kick)
+
+
+def _thrown_about(loss: Curve, now: Progress, kick: Kick) -> bool:
+    peak = np.nanmax(loss.values[np.isfinite(loss.values)])
+    jumped = peak > JUMP * max(now.start, now.chance if math.isfinite(now.chance) else 0.0)
+    return kick.largest > FAR_TOO_LARGE or (jumped and kick.largest > TOO_LARGE)
+
+
+def kick_before(ratio: Curve, step: int) -> Kick | None:
+    """The size of the updates up to that step (the first rows where all come later), None where none was measured."""
+    known = ~np.isnan(ratio.values)
+    steps, values = ratio.steps[known], ratio.values[known]
+    if not len(steps):
+        return None
+    before = max(1, int(np.searchsorted(steps, step)))
+    since = int(np.searchsorted(steps, step - max(2 * EARLY_ROWS, step // 4)))
+    window = slice(min(since, before - 1), before)
+    large = np.flatnonzero(values[:before] > TOO_LARGE)
+    first = int(steps[large[0]]) if len(large) else int(steps[window][0])
+    return Kick(float(values[window].max()), level(values[window]), first)
+
+
+def _jumped_at_once(loss: Curve, row: int) -> bool:
+    if not np.isfinite(loss.values[row]):
+        return row <= EARLY_ROWS
+    return loss.values[row] > JUMP_BY_ONE_UPDATE * abs(loss.values[row - 1])
+
+
+def _finding(facts: Facts, what: str, step: int, kick: Kick | None) -> Finding:
+    rate = base_rate(facts)
+    at_rate = f" with a learning rate of {rate:g}" if math.isfinite(rate) else ""
+    ratio = f"; {ratio_text(kick.largest)}" if kick else ""
+    evidence = {"learning_rate": rate, "first_loss": first_loss(facts)}
+    return Finding(
+        "error",
+        f"{what}{at_rate}{ratio}. The steps overshoot: lower the rate first.",
+        first_step=step,
+        last_step=int(facts.curve("train/loss").steps[-1]),
+        evidence=evidence | ({"update_ratio": kick.largest} if kick else {}),
+        remedies=(
+            lower_rate(facts, kick.largest if kick else float("nan")),
+            Remedy("Sweep the rate on a log scale and take the largest that learns steadily, or warm it up."),
+        ),
+    )
+
+
+@remembered
+def has_high_rate(facts: Facts) -> bool:
+    """Whether this rule fires, for rules that leave the finding to it."""
+    return judge(facts) is not None
+
+
+RULE = Rule(
+    name="learning-rate-too-high",
+    title="Learning rate is too high",
+    group="updates",
+    severities=("error",),
+    meaning="Each update overshoots: the loss jumps above where it began, or to NaN, or is thrown to a place from which "
+    "it never recovers. A good update changes the weights by about a thousandth of their size.",
+    causes="A learning rate chosen for another optimizer, batch size or scale of inputs; no warm-up for a network that "
+    "needs one; gradients that are never zeroed or a loss summed over the batch, which act like a larger rate.",
+    remedies="Divide the rate by ten, or by as much as the update ratio is above 0.001; sweep it on a log scale; warm up; "
+    "scale the inputs; use batch normalization, which allows higher rates.",
+    source='Lecture, "loss exploding: learning rate too high" and "Track the ratio of weight updates / weight '
+    f'magnitudes: want ~1e-3". Update ratio above {TOO_LARGE} with a loss above 3 × the first, NaN, or a jump above '
+    f"{JUMP} × that ends at chance; above {FAR_TOO_LARGE} with a loss that ends at chance.",
+    judge=judge,
+)

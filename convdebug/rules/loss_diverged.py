@@ -1,0 +1,88 @@
+"""The loss is NaN, infinite, or far above where it began, and stays there."""
+
+import math
+
+import numpy as np
+
+from convdebug.rules.curves import number, onset
+from convdebug.rules.facts import Curve, Facts, remembered
+from convdebug.rules.remedies import lower_rate
+from convdebug.rules.rule import Finding, Rule
+from convdebug.rules.training import chance_loss, first_loss
+from convdebug_sessions import Remedy
+
+TIMES_FIRST = 3.0  # lecture: "if the cost is ever > 3 * original cost, break out early"
+TIMES_FIRST_AT_ONCE = 100.0  # so far up that no healthy spike comes from there
+PERSISTENT_STEPS = 20
+SHARE_OF_STEPS = 0.8
+
+
+@remembered
+def divergence(facts: Facts) -> int | None:
+    """The row of `train/loss` from which on the loss is lost, to the end of the run; None while it is not."""
+    return onset_of_divergence(facts.curve("train/loss"), first_loss(facts), chance_loss(facts))
+
+
+def onset_of_divergence(loss: Curve, first: float, chance: float) -> int | None:
+    """The first row from which on the loss is non-finite or above 3 × where it began, up to the end."""
+    reference = max(abs(first), chance if math.isfinite(chance) else 0.0) if math.isfinite(first) else math.inf
+    bad = ~np.isfinite(loss.values)
+    with np.errstate(invalid="ignore"):
+        far = bad | (loss.values > TIMES_FIRST_AT_ONCE * reference)
+        above = bad | (loss.values > TIMES_FIRST * reference)
+    found = [onset(bad, SHARE_OF_STEPS), onset(far, SHARE_OF_STEPS, rows=3), onset(above, SHARE_OF_STEPS, PERSISTENT_STEPS)]
+    rows = [row for row in found if row is not None]
+    return min(rows) if rows else None
+
+
+def judge(facts: Facts) -> Finding | None:
+    """Say since when the loss is lost and where it began."""
+    row = divergence(facts)
+    if row is None:
+        return None
+    loss, first = facts.curve("train/loss"), first_loss(facts)
+    step, value = int(loss.steps[row]), float(loss.values[row])
+    finite = loss.values[np.isfinite(loss.values)]
+    highest = float(finite.max()) if len(finite) else float("nan")
+    return Finding(
+        "error",
+        f"The loss is {number(value)} at step {step}{_beginning(step, first)}, and it does not come back"
+        f"{_now(loss, row)}. NaN almost always means a learning rate that is too high; look for the cause above all there.",
+        first_step=step,
+        last_step=int(loss.steps[-1]),
+        evidence={"first_loss": first, "loss": value, "last_loss": float(loss.values[-1]), "highest": highest},
+        remedies=_remedies(facts, step),
+    )
+
+
+def _beginning(step: int, first: float) -> str:
+    return f"; it began at {number(first)}" if math.isfinite(first) and step > 0 else " already"
+
+
+def _now(loss: Curve, row: int) -> str:
+    last = float(loss.values[-1])
+    return f" (now {number(last)})" if row < len(loss) - 1 else ""
+
+
+def _remedies(facts: Facts, step: int) -> tuple[Remedy, ...]:
+    if step == 0:
+        return (Remedy("The loss is lost before any update: look at the inputs, the initial weights and the loss itself."),)
+    return (lower_rate(facts), Remedy(f"Look at the inputs and the gradients just before step {step}."))
+
+
+RULE = Rule(
+    name="loss-diverged",
+    title="Loss diverged",
+    group="updates",
+    severities=("error",),
+    meaning="The loss became NaN or infinite, or rose above three times its first value and stayed there. From here on "
+    "the run learns nothing.",
+    causes="Almost always a learning rate that is too high. Else: inputs with NaN or Inf, a division by zero or "
+    "logarithm of zero in the model or loss, exploding activations or gradients, half precision overflow.",
+    remedies="Lower the learning rate tenfold; clip the gradients; check the inputs for non-finite values; start again "
+    "from a checkpoint before the first bad step.",
+    source='Lecture, "Okay now lets try learning rate 1e6": "cost: NaN almost always means high learning rate", and '
+    f'"if the cost is ever > {TIMES_FIRST:g} * original cost, break out early". Persistent over {PERSISTENT_STEPS} steps '
+    "unless it is non-finite.",
+    judge=judge,
+)

@@ -1,0 +1,130 @@
+"""Training goes on improving while validation has turned."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from convdebug.rules.curves import level, number
+from convdebug.rules.facts import Curve, Facts
+from convdebug.rules.remedies import setting_remedy
+from convdebug.rules.rule import Finding, Rule
+from convdebug_sessions import Remedy
+
+LEAST_EVALUATIONS = 4
+EVALUATIONS_SINCE_BEST = 2
+VALIDATION_ROSE = 1.10  # × its best; less is noise, and late overconfidence of healthy runs
+TRAINING_FELL = 0.95  # × what it was when validation was best
+ACCURACY_GAP = 0.10
+ACCURACY_STILL_RISING = 0.01
+MEANT_TO_MEMORIZE = 100  # training examples: a sanity check, not a training
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Losses at the best evaluation and now, and the accuracies now (NaN where not recorded)."""
+
+    best_step: int
+    last_step: int
+    best: float
+    validation: float
+    training_then: float
+    training_now: float
+    training_accuracy: float
+    validation_accuracy: float
+
+
+def judge(facts: Facts) -> Finding | None:
+    """Find the best evaluation; since then validation must have risen steadily while training fell."""
+    validation = facts.curve("val/loss").finite()
+    if len(validation) < LEAST_EVALUATIONS:
+        return None
+    best = int(np.argmin(validation.values))
+    since = validation.values[best + 1 :]
+    if len(since) < EVALUATIONS_SINCE_BEST or (since[-2:] < VALIDATION_ROSE * validation.values[best]).any():
+        return None
+    gap = _gap(facts, validation, best)
+    return _finding(facts, gap) if _has_turned(facts, gap) else None
+
+
+def _gap(facts: Facts, validation: Curve, best: int) -> Gap:
+    best_step, last_step = int(validation.steps[best]), int(validation.steps[-1])
+    width = max(1, int(np.median(np.diff(validation.steps))))
+    accuracy = facts.curve("val/accuracy").finite().values
+    return Gap(
+        best_step,
+        last_step,
+        float(validation.values[best]),
+        float(validation.values[-1]),
+        _mean_before(facts.curve("train/loss"), best_step, width),
+        _mean_before(facts.curve("train/loss"), last_step, width),
+        _mean_before(facts.curve("train/accuracy"), last_step, width),
+        level(accuracy[-2:]),
+    )
+
+
+def _mean_before(curve: Curve, step: int, width: int) -> float:
+    inside = (curve.steps <= step) & (curve.steps > step - width) & np.isfinite(curve.values)
+    return float(curve.values[inside].mean()) if inside.any() else float("nan")
+
+
+def _has_turned(facts: Facts, gap: Gap) -> bool:
+    if not gap.training_now < TRAINING_FELL * gap.training_then:
+        return False
+    accuracy = facts.curve("val/accuracy").finite()
+    rising = accuracy.values[accuracy.steps > gap.best_step]
+    before = accuracy.values[accuracy.steps <= gap.best_step]
+    still_better = len(rising) and len(before) and level(rising[-2:]) > before.max() + ACCURACY_STILL_RISING
+    apart = gap.training_accuracy - gap.validation_accuracy
+    return not still_better and not (math.isfinite(apart) and apart < ACCURACY_GAP)
+
+
+def _finding(facts: Facts, gap: Gap) -> Finding:
+    examples = (facts.info.get("data") or {}).get("train")
+    meant = isinstance(examples, int) and examples <= MEANT_TO_MEMORIZE
+    accuracies = ""
+    if math.isfinite(gap.training_accuracy) and math.isfinite(gap.validation_accuracy):
+        accuracies = f"; accuracy {gap.training_accuracy:.2f} in training, {gap.validation_accuracy:.2f} in validation"
+    meaning = "With so few examples that is what one expects." if meant else "The network memorizes its training examples."
+    return Finding(
+        "info" if meant else "warning",
+        f"Validation loss was best at step {gap.best_step} ({number(gap.best)}) and is {number(gap.validation)} now, while "
+        f"training loss went on from {number(gap.training_then)} to {number(gap.training_now)}{accuracies}. {meaning}",
+        first_step=gap.best_step,
+        last_step=gap.last_step,
+        evidence={
+            "best_val_loss": gap.best,
+            "val_loss": gap.validation,
+            "train_loss": gap.training_now,
+            "train_accuracy": gap.training_accuracy,
+            "val_accuracy": gap.validation_accuracy,
+        },
+        remedies=_remedies(facts, gap),
+    )
+
+
+def _remedies(facts: Facts, gap: Gap) -> tuple[Remedy, ...]:
+    augmented = str(facts.setting("data.augmentation") or "none") != "none"
+    dropout, decay = facts.setting("regularization.dropout"), facts.setting("optimizer.weight_decay")
+    answer = [] if augmented else [setting_remedy(facts, "Augment the data: crops and flips.", data__augmentation="crop-flip")]
+    if not dropout:
+        answer.append(setting_remedy(facts, "Add dropout.", regularization__dropout=0.5))
+    if decay is not None and decay < 1e-3:
+        answer.append(setting_remedy(facts, "Raise the weight decay.", optimizer__weight_decay=max(10 * decay, 5e-4)))
+    return (*answer, Remedy(f"Stop early: the weights of step {gap.best_step} were the best. More data helps most."))
+
+
+RULE = Rule(
+    name="overfitting",
+    title="Overfitting",
+    group="generalisation",
+    severities=("warning", "info"),
+    meaning="The training loss goes on falling while the validation loss has turned and rises: what is still learned are "
+    "peculiarities of the training examples.",
+    causes="Too few examples for the size of the network, no augmentation, too little regularization, training too long.",
+    remedies="Augmentation, weight decay, dropout, more data, early stopping, a smaller network.",
+    source='Lecture, "Monitor and visualize the accuracy": a big gap means overfitting, increase the regularization. '
+    f"Validation loss above {VALIDATION_ROSE} × its best at two evaluations while training fell below {TRAINING_FELL} ×, "
+    f"accuracies more than {ACCURACY_GAP} apart and validation accuracy no longer rising.",
+    judge=judge,
+)

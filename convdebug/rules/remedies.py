@@ -1,0 +1,43 @@
+"""Remedies whose change a machine can apply, computed from the run's own settings."""
+
+import math
+from typing import Any
+
+from convdebug.rules.curves import number, rounded
+from convdebug.rules.facts import Facts
+from convdebug.rules.training import base_rate
+from convdebug_sessions import Remedy
+
+WANTED_RATIO = 1e-3  # lecture, "Track the ratio of weight updates / weight magnitudes"
+
+
+def lower_rate(facts: Facts, ratio: float = float("nan"), least: float = 10.0) -> Remedy:
+    """A smaller learning rate: where the update ratio is known the one that brings it near 1e-3, else a tenth."""
+    factor = max(least, ratio / WANTED_RATIO) if math.isfinite(ratio) else least
+    return rate_remedy(facts, base_rate(facts) / factor, "lower the learning rate")
+
+
+def raise_rate(facts: Facts, ratio: float = float("nan"), most: float = 1e5) -> Remedy:
+    """A larger learning rate: the one that brings the update ratio near 1e-3, else a hundred times."""
+    factor = min(most, max(10.0, WANTED_RATIO / ratio)) if ratio > 0 else 100.0
+    return rate_remedy(facts, base_rate(facts) * factor, "raise the learning rate")
+
+
+def rate_remedy(facts: Facts, rate: float, what: str) -> Remedy:
+    """The learning rate as a change, in words alone where the present one is unknown."""
+    if not math.isfinite(rate):
+        return Remedy(f"{what[0].upper()}{what[1:]}.")
+    rate = rounded(rate)
+    return Remedy(f"{what[0].upper()}{what[1:]} from {base_rate(facts):g} to about {rate:g}.", {"optimizer.lr": rate})
+
+
+def setting_remedy(facts: Facts, text: str, **changes: Any) -> Remedy:
+    """A change of the config (`model__init="he"` means model.init), in words alone where the run has no such setting."""
+    keys = {key.replace("__", "."): value for key, value in changes.items()}
+    known = all(facts.setting(key) is not None for key in keys)
+    return Remedy(text, keys if known else None)
+
+
+def ratio_text(ratio: float) -> str:
+    """The update ratio as messages quote it."""
+    return f"each update moves the weights by {number(ratio)} of their size (healthy: about 0.001)"

@@ -1,0 +1,150 @@
+"""How a training goes, as several rules ask it: first and present loss, progress, rate, size of the updates."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from convdebug.rules.curves import level
+from convdebug.rules.facts import NOTHING, Curve, Facts, Table, remembered
+
+ENOUGH_STEPS = 30  # before that, no progress means nothing
+LEARNED = 0.9  # of the first loss and of chance: below this the training has begun to work
+GOOD = 0.75  # of chance: fine wherever it started
+STUCK = 0.97  # of the first loss and of chance: above this nothing has been learned
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The loss at the start and now (medians over a few rows), against chance (NaN where that is unknown)."""
+
+    rows: int
+    start: float
+    now: float
+    chance: float
+
+    @property
+    def learned(self) -> bool:
+        """The loss is clearly below its start and below chance."""
+        return self.now < LEARNED * self._reference or self.now < GOOD * self.chance
+
+    @property
+    def stuck(self) -> bool:
+        """After enough steps the loss is not finite, or where it started, or at chance."""
+        if self.rows < ENOUGH_STEPS:
+            return False
+        return not math.isfinite(self.now) or (self.now > STUCK * self._reference and not self.learned)
+
+    @property
+    def _reference(self) -> float:
+        return float(np.fmin(self.start, self.chance))
+
+
+@remembered
+def progress(facts: Facts) -> Progress:
+    """How far the loss has come."""
+    values = facts.curve("train/loss").values
+    rows = len(values)
+    recent = values[-max(1, min(50, rows // 10)) :]
+    now = level(recent) if rows and np.isfinite(recent).mean() > 0.5 else float("nan")
+    return Progress(rows, first_loss(facts), now, chance_loss(facts))
+
+
+@remembered
+def first_loss(facts: Facts) -> float:
+    """The loss before the first update: of the run's first ancestor where it was resumed; NaN if never finite."""
+    values = facts.curve("train/loss").values
+    first = float(values[0]) if len(values) else float("nan")
+    run = facts.run
+    while run.parent is not None and run.parent_step:
+        run = facts.session.run(run.parent)
+        if "train/loss" in facts.session.series_names(run.id):
+            _, inherited = facts.session.series("train/loss", run.id, last=run.parent_step or 0)
+            first = float(inherited[0]) if len(inherited) else first
+    return first if math.isfinite(first) else float("nan")
+
+
+def begins_at_the_start(facts: Facts) -> bool:
+    """Whether the run starts from fresh weights rather than from another run's checkpoint."""
+    return not (facts.run.parent is not None and facts.run.parent_step)
+
+
+@remembered
+def chance_loss(facts: Facts) -> float:
+    """What guessing gives: ln C for cross entropy over C classes, ln 2 for two-way losses, else NaN."""
+    given = facts.info.get("expected_initial_loss")
+    if given:
+        return float(given)
+    name = str((facts.info.get("loss") or {}).get("name", "")).lower().replace("_", "")
+    if "bce" in name or "binarycrossentropy" in name:
+        return math.log(2)
+    classes = facts.info.get("num_classes")
+    return math.log(classes) if classes and classes > 1 and ("crossentropy" in name or "nll" in name) else float("nan")
+
+
+@remembered
+def accuracy(facts: Facts) -> tuple[float, float]:
+    """Training accuracy over the first and over the last rows, NaN where it was not recorded."""
+    values = facts.curve("train/accuracy").finite().values
+    width = max(1, min(50, len(values) // 5))
+    return level_of_mean(values[:width]), level_of_mean(values[-width:])
+
+
+def level_of_mean(values: np.ndarray) -> float:
+    """The mean, NaN of nothing."""
+    return float(values.mean()) if len(values) else float("nan")
+
+
+@remembered
+def base_rate(facts: Facts) -> float:
+    """The learning rate that the user chose: of the config, of the optimizer, or the largest recorded; NaN if unknown."""
+    rate = facts.setting("optimizer.lr") or (facts.info.get("optimizer") or {}).get("lr")
+    recorded = facts.curve("train/lr").finite().values
+    if rate is None and len(recorded):
+        rate = recorded.max()
+    return float(rate) if rate else float("nan")
+
+
+@remembered
+def weights(facts: Facts) -> set[str]:
+    """The weight matrices and kernels that the optimizer moves: no biases, no scales of a normalization."""
+    listed = facts.info.get("parameters") or []
+    return {
+        each["name"]
+        for each in listed
+        if len(each["shape"]) >= 2 and each.get("trainable", True) and each.get("in_optimizer", True)
+    }
+
+
+@remembered
+def weight_gradients(facts: Facts) -> Table:
+    """Gradient norms of the weights, in forward order."""
+    return _of_weights(facts, facts.table("gradient", "norm"))
+
+
+@remembered
+def update_ratio(facts: Facts) -> Curve:
+    """Norm of the update against norm of all weights of the network at each measured step (the lecture: want 1e-3)."""
+    ratios = _of_weights(facts, facts.table("update", "ratio"))
+    if not len(ratios) or not ratios.names:
+        return NOTHING
+    norms = _norms_at(ratios.steps, facts.table("weight", "norm").only(set(ratios.names)), ratios.names)
+    with np.errstate(over="ignore", invalid="ignore"):
+        known = ~np.isnan(ratios.values) & (norms > 0)
+        moved = np.where(known, ratios.values.astype(float) * norms, 0.0)
+        whole = np.sqrt((moved**2).sum(axis=1) / np.where(known, norms**2, 0.0).sum(axis=1))
+    return Curve(ratios.steps, np.where(known.any(axis=1), whole, np.nan))
+
+
+def _of_weights(facts: Facts, table: Table) -> Table:
+    names = weights(facts) or {name for name in table.names if name.endswith("weight")} or set(table.names)
+    return table.only(names)
+
+
+def _norms_at(steps: np.ndarray, norms: Table, names: tuple[str, ...]) -> np.ndarray:
+    """Weight norms `(steps, names)` at or before each step, 1 where they were not recorded."""
+    if not len(norms) or norms.names != names:
+        return np.ones((len(steps), len(names)))
+    rows = np.clip(np.searchsorted(norms.steps, steps, side="right") - 1, 0, None)
+    found = norms.values[rows].astype(float)
+    return np.where(np.isfinite(found), found, 0.0)

@@ -1,0 +1,99 @@
+"""The gradients shrink toward the input, so that the first layers do not learn."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from convdebug.rules.curves import column_level
+from convdebug.rules.depth import Profile, depth_text, normalized, profile, recent
+from convdebug.rules.facts import Facts, Table
+from convdebug.rules.remedies import setting_remedy
+from convdebug.rules.rule import Finding, Rule
+from convdebug.rules.training import progress, weight_gradients
+from convdebug_sessions import Remedy
+
+FIRST_TO_LAST = 1e-3  # AutoTrainer's bounds are 1e-3 and 1e-4
+FIRST_TO_LAST_AT_ONCE = 1e-5  # so little that no progress of the last layers excuses it
+FALLS = 2.0  # times a layer, from output to input
+STRAIGHT = 0.75  # correlation of log norm with depth
+PERSISTENT_ROWS = 5
+PERSISTENT_SHARE = 0.9
+
+
+def judge(facts: Facts) -> Finding | None:
+    """Compare the norms of the first and the last layers' gradients over the recent steps."""
+    now = progress(facts)
+    if now.learned:
+        return None
+    for table in _candidates(facts):
+        found = _falling(recent(table))
+        if found is not None and (now.stuck or found.values[0] < FIRST_TO_LAST_AT_ONCE * found.values[-1]):
+            return replace(_finding(table, found), remedies=_remedies(facts))
+    return None
+
+
+def _candidates(facts: Facts) -> list[Table]:
+    """Weights, and biases where nothing normalizes: with vanishing activations only the biases show the falling error."""
+    of_weights = weight_gradients(facts)
+    if normalized(facts):
+        return [of_weights]
+    norms = facts.table("gradient", "norm")
+    return [of_weights, norms.only({name for name in norms.names if name.endswith("bias")})]
+
+
+def _falling(table: Table) -> Profile | None:
+    alive = table.only({name for name, height in zip(table.names, column_level(table.values), strict=True) if height > 0})
+    found = profile(alive)
+    if len(table) < PERSISTENT_ROWS or not found.deep_enough:
+        return None
+    share = float((alive.values[:, 0] < FIRST_TO_LAST * alive.values[:, -1]).mean())
+    geometric = found.factor > FALLS and found.straightness > STRAIGHT
+    return found if geometric and share >= PERSISTENT_SHARE else None
+
+
+def _finding(table: Table, found: Profile) -> Finding:
+    small = found.values < FIRST_TO_LAST * found.values[-1]
+    layers = tuple(name.rpartition(".")[0] or name for name, is_small in zip(found.names, small, strict=True) if is_small)
+    first = _since(table, found)
+    return Finding(
+        "error",
+        f"The gradients vanish toward the input: norm {depth_text(found)}, since step {first}. The first layers "
+        "receive next to nothing and stay as they were initialized.",
+        layer=layers[0],
+        layers=layers,
+        first_step=first,
+        last_step=int(table.steps[-1]),
+        evidence={"first": float(found.values[0]), "last": float(found.values[-1]), "factor_per_layer": found.factor},
+    )
+
+
+def _since(table: Table, found: Profile) -> int:
+    columns = table.only({found.names[0], found.names[-1]}).values
+    healthy = np.flatnonzero(~(columns[:, 0] < FIRST_TO_LAST * columns[:, -1]))
+    return int(table.steps[healthy[-1] + 1]) if len(healthy) else int(table.steps[0])
+
+
+def _remedies(facts: Facts) -> tuple[Remedy, ...]:
+    fitting = "he" if "relu" in str(facts.setting("model.activation")) else "xavier"
+    return (
+        setting_remedy(facts, "Use ReLU, which does not saturate.", model__activation="relu", model__init="he"),
+        setting_remedy(facts, f"Initialize with {fitting.capitalize()}.", model__init=fitting),
+        Remedy("Add batch normalization or residual connections."),
+    )
+
+
+RULE = Rule(
+    name="vanishing-gradient",
+    title="Gradients vanish toward the input",
+    group="activations and gradients",
+    severities=("error",),
+    meaning="Going back from the loss, the gradient loses the same factor in every layer. The last layers learn on "
+    "features that the first layers never improve.",
+    causes="Saturated or small-slope activations (sigmoid: at most 1/4 a layer), weights that are too small, many layers "
+    "without normalization or shortcuts.",
+    remedies="ReLU with He weights, or tanh with Xavier weights; batch normalization; residual connections; fewer layers.",
+    source='Lecture, "Sigmoid: saturated neurons kill the gradients" and "The gradients in the backward pass will become '
+    f'zero!". First against last below {FIRST_TO_LAST:g} (AutoTrainer, ICSE 2021), falling more than {FALLS:g} times a '
+    "layer, with no progress of the loss.",
+    judge=judge,
+)
