@@ -16,6 +16,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
         "exploding-gradient",
         "dead-relu",
         "saturated-units",
+        "vanishing-gradient",
     ),
     "loss-summed-over-batch": (
         "initial-loss-off",
@@ -60,7 +61,13 @@ CAUSES: dict[str, tuple[str, ...]] = {
         "non-finite-activation",
         "vanishing-gradient",
     ),
-    "saturated-units": ("vanishing-gradient", "exploding-gradient", "loss-not-decreasing", "loss-plateau"),
+    "saturated-units": (
+        "initial-loss-off",
+        "vanishing-gradient",
+        "exploding-gradient",
+        "loss-not-decreasing",
+        "loss-plateau",
+    ),
     "vanishing-gradient": ("constant-output", "loss-not-decreasing", "loss-plateau"),
     "exploding-gradient": ("loss-diverged", "loss-oscillating"),
     "dead-relu": ("constant-output", "loss-not-decreasing", "loss-plateau"),
@@ -99,6 +106,8 @@ RULED_OUT_BY: dict[str, tuple[str, ...]] = {
     "loss-oscillating": ("loss-diverged",),
 }
 
+OF_UPDATES = ("learning-rate-too-high", "gradients-accumulate")  # what is ill at step 0 is not their work
+WITHOUT_ONSET = ("loss-not-decreasing", "loss-plateau")  # seen from the start, whenever their cause set in
 SLACK_STEPS = 20  # an onset is known no better than instruments and medians allow
 
 
@@ -107,7 +116,7 @@ def arranged(diagnoses: Sequence[Diagnosis], groups: Mapping[str, str]) -> list[
 
     `groups` maps each rule's name to its group.
     """
-    names = {diagnosis.rule for diagnosis in diagnoses}
+    names = {diagnosis.rule for diagnosis in diagnoses if diagnosis.severity != "info"}
     kept = [each for each in diagnoses if names.isdisjoint(RULED_OUT_BY.get(each.rule, ()))]
     caused = [replace(each, caused_by=_cause_of(each, kept)) for each in kept]
     return list(_from_root_to_leaf(None, caused, groups))
@@ -120,7 +129,10 @@ def _cause_of(consequence: Diagnosis, among: Sequence[Diagnosis]) -> str | None:
 
 def _may_cause(cause: Diagnosis, consequence: Diagnosis) -> bool:
     strong_enough = cause.severity != "info" or consequence.severity == "info"
-    return strong_enough and cause.first_step <= consequence.first_step + SLACK_STEPS
+    if consequence.rule in WITHOUT_ONSET:
+        return strong_enough
+    before_any_update = consequence.first_step == 0 and cause.rule in OF_UPDATES
+    return strong_enough and not before_any_update and cause.first_step <= consequence.first_step + SLACK_STEPS
 
 
 def _from_root_to_leaf(root: str | None, diagnoses: list[Diagnosis], groups: Mapping[str, str]) -> Iterator[Diagnosis]:

@@ -12,7 +12,8 @@ from convdebug_sessions import Remedy
 MANY = 0.5  # of a layer's units; a healthy dropout network had 0.36
 NEARLY_ALL = 0.9
 PERSISTENT_ROWS = 3
-RECENT_ROWS = 30
+PERSISTENT_ROWS_IF_SOME_LIVE = 30  # a narrow layer of a young network may have half of its units asleep
+REMEMBERED_ROWS = 16  # a unit counts as dead once it was silent in so many measured batches (fewer at the start)
 ALIVE_AGAIN = 0.8  # a single row below this share of the bound ends the onset
 
 
@@ -21,16 +22,19 @@ def judge(facts: Facts) -> Finding | None:
     dead = facts.table("unit", "dead").only(set(rectified_layers(facts)))
     if len(dead) < PERSISTENT_ROWS or not dead.names:
         return None
-    lasting = _lasting(dead)
+    nearly_all = _lasting(dead, PERSISTENT_ROWS)
+    many = _lasting(dead, PERSISTENT_ROWS_IF_SOME_LIVE)
+    lasting = np.where(nearly_all > NEARLY_ALL, nearly_all, many)
     ill = np.flatnonzero(lasting > MANY)
     return _finding(facts, dead, lasting, ill[np.argsort(-lasting[ill], kind="stable")]) if len(ill) else None
 
 
-def _lasting(dead: Table) -> np.ndarray:
-    rows = dead.values[-min(RECENT_ROWS, max(PERSISTENT_ROWS, len(dead) // 4)) :]
+def _lasting(dead: Table, count: int) -> np.ndarray:
+    """The lowest share `(layers)` of the last `count` rows (of a quarter of all, where that is more); 0 for fewer."""
+    rows = dead.values[-max(count, min(PERSISTENT_ROWS_IF_SOME_LIVE, len(dead) // 4)) :]
     known = ~np.isnan(rows)
     lowest = np.where(known, rows, np.inf).min(axis=0)
-    return np.where(known.sum(axis=0) >= PERSISTENT_ROWS, lowest, 0.0)
+    return np.where(known.sum(axis=0) >= count, lowest, 0.0)
 
 
 def _finding(facts: Facts, dead: Table, lasting: np.ndarray, ill: np.ndarray) -> Finding:
@@ -54,7 +58,7 @@ def _finding(facts: Facts, dead: Table, lasting: np.ndarray, ill: np.ndarray) ->
 def _since(dead: Table, column: int) -> int:
     alive = np.flatnonzero(dead.values[:, column] < ALIVE_AGAIN * MANY)
     row = min(int(alive[-1]) + 1, len(dead) - 1) if len(alive) else 0
-    return int(dead.steps[row])
+    return int(dead.steps[max(0, row - REMEMBERED_ROWS + 1)])
 
 
 def _usual_cause(first: int) -> str:
@@ -65,7 +69,9 @@ def _usual_cause(first: int) -> str:
 
 def _remedies(facts: Facts, first: int) -> tuple[Remedy, ...]:
     rate = lower_rate(facts)
-    leaky = setting_remedy(facts, "Use leaky ReLU, which lets a little gradient through.", model__activation="leaky-relu")
+    leaky = setting_remedy(
+        facts, "Use leaky ReLU, which lets a little gradient through.", model__activation="leaky-relu"
+    )
     weights = setting_remedy(facts, "Initialize with He weights and zero biases.", model__init="he")
     return (weights, leaky, rate) if first == 0 else (rate, leaky, Remedy("Warm the rate up over the first steps."))
 
@@ -80,8 +86,11 @@ RULE = Rule(
     "layer has become narrower than it looks.",
     causes="A learning rate that is too high (one large step makes the bias strongly negative), bad initial weights or "
     "biases, inputs that are not scaled.",
-    remedies="Lower the rate or warm it up; He initialization; leaky ReLU, PReLU or ELU; batch normalization before the ReLU.",
-    source='Lecture, "ReLU. An annoyance: dead in -region" and "Use ReLU. Be careful with your learning rates". Warning '
-    f"above {MANY:.0%} of a layer's units, error above {NEARLY_ALL:.0%}, at every recent measured step.",
+    remedies="Lower the rate or warm it up; He initialization; leaky ReLU, PReLU or ELU; batch normalization "
+    "before the ReLU.",
+    source='Lecture, "ReLU. An annoyance: dead in -region" and "Use ReLU. Be careful with your learning rates". '
+    "Warning "
+    f"above {MANY:.0%} of a layer's units, error above {NEARLY_ALL:.0%}, at every recent measured step (30 of "
+    "them for the warning).",
     judge=judge,
 )

@@ -9,7 +9,6 @@ from convdebug.rules.curves import column_level, growth, number
 from convdebug.rules.facts import Facts, Table, remembered
 
 LEAST_DEPTH = 4  # below, "geometric" cannot be told from chance
-EARLY_ROWS = 5
 RECENT_ROWS = 20
 BOUNDED = ("tanh", "sigmoid", "hardtanh", "softsign", "hardsigmoid")
 WEIGHTED = ("Linear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d")
@@ -57,7 +56,7 @@ def activation_of(layer: dict[str, Any]) -> str:
 
 @remembered
 def hidden_path(facts: Facts) -> list[str]:
-    """The layers whose spread tells of vanishing and exploding: the activations, or else the weighted layers but the last."""
+    """Where to look for vanishing and exploding: the activations, or else the weighted layers without the last."""
     active = [layer["name"] for layer in layers(facts) if activation_of(layer)]
     if len(active) >= LEAST_DEPTH:
         return active
@@ -84,9 +83,9 @@ def normalized(facts: Facts) -> bool:
     return any("norm" in str(layer.get("kind", "")).lower() for layer in layers(facts))
 
 
-def early(table: Table) -> Table:
-    """The first measured rows: the network as it was initialized, or nearly so."""
-    return table.rows(slice(0, EARLY_ROWS))
+def initial(table: Table) -> Table:
+    """The first measured row: the network as it was initialized."""
+    return table.rows(slice(0, 1))
 
 
 def recent(table: Table) -> Table:

@@ -15,6 +15,7 @@ GROWS = 2.0  # times a layer, from output to input
 STRAIGHT = 0.75  # correlation of log norm with depth
 TIMES_HISTORY = 1e3  # the whole gradient against its first rows
 HISTORY_ROWS = 5
+LARGE = 10.0  # times the last layer's: touched by it
 PERSISTENT_ROWS = 3
 
 
@@ -30,14 +31,15 @@ def _through_depth(facts: Facts, norms: Table) -> Finding | None:
     found = profile(recent(norms))
     if not found.deep_enough or 1 / max(found.factor, 1e-30) < GROWS or found.straightness > -STRAIGHT:
         return None
-    if found.whole > 1 / FIRST_TO_LAST:
+    last = found.values[-1]
+    if found.values[0] < FIRST_TO_LAST * last:
         return None
     return Finding(
         "error",
         f"The gradients grow toward the input: norm {depth_text(found)}. No single learning rate fits all layers: "
         "the first are torn about before the last have moved.",
         layer=_layer(found.names[0]),
-        layers=tuple(_layer(name) for name in found.names if found.values[found.names.index(name)] > found.values[-1] * 10),
+        layers=tuple(_layer(name) for name, norm in zip(found.names, found.values, strict=True) if norm > LARGE * last),
         first_step=int(norms.steps[0]),
         last_step=int(norms.steps[-1]),
         evidence=_evidence(found),
@@ -63,7 +65,8 @@ def _over_time(facts: Facts, norms: Table) -> Finding | None:
     step, worst = int(norms.steps[row]), _largest_column(norms, row)
     return Finding(
         "error",
-        f"The gradient norm is {number(float(whole[row]))} at step {step}, it began at {number(usual)}; it is largest in "
+        f"The gradient norm is {number(float(whole[row]))} at step {step}, it began at {number(usual)}; it is "
+        "largest in "
         f"{worst}. Steps of this size destroy what was learned.",
         layer=_layer(worst),
         layers=(_layer(worst),),
@@ -95,7 +98,8 @@ RULE = Rule(
     "high, inputs that are not scaled, recurrence without clipping.",
     remedies="Xavier or He initialization; a lower rate; clipping of the gradient norm; batch normalization.",
     source='Lecture, "Weight Initialization" (1.0 · N(0, 1) in ten tanh layers: × 3.5 a layer toward the input). First '
-    f"against last above {FIRST_TO_LAST:g}, or the whole above {TIMES_HISTORY:g} times its first rows and staying there, "
+    f"against last above {FIRST_TO_LAST:g}, or the whole above {TIMES_HISTORY:g} times its first rows and "
+    "staying there, "
     "with no progress of the loss.",
     judge=judge,
 )

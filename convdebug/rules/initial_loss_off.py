@@ -82,7 +82,9 @@ def _remedies(loss: float, chance: float) -> tuple[Remedy, ...]:
         return (Remedy("Check how the loss is averaged and that no label reaches the input."),)
     return (
         Remedy("Scale the inputs to mean 0 and deviation 1."),
-        Remedy("Initialize the last layer with smaller weights (Xavier or He; a zero last layer starts at ln C exactly)."),
+        Remedy(
+            "Initialize the last layer with smaller weights (Xavier or He; a zero last layer starts at ln C exactly)."
+        ),
     )
 
 

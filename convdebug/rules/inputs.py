@@ -70,7 +70,9 @@ def judge_scale(facts: Facts) -> Finding | None:
         last_step=found.last_step,
         evidence={"mean": found.mean, "std": found.std, "min": found.low, "max": found.high},
         remedies=(
-            setting_remedy(facts, "Center and scale the inputs (preprocessing normalize).", data__preprocessing="normalize"),
+            setting_remedy(
+                facts, "Center and scale the inputs (preprocessing normalize).", data__preprocessing="normalize"
+            ),
             Remedy("Subtract the mean of the training set and divide by its deviation, channel by channel."),
         ),
     )
@@ -103,7 +105,8 @@ def judge_center(facts: Facts) -> Finding | None:
     plain = found.in_unit_range or abs(found.mean) <= FAR_OFF_CENTER * found.std
     return Finding(
         "info" if plain else "warning",
-        f"The inputs lie {found.text}: their mean is {number(abs(found.mean) / found.std)} deviations from 0. All weights "
+        f"The inputs lie {found.text}: their mean is {number(abs(found.mean) / found.std)} deviations from 0. "
+        "All weights "
         "of a unit are then pushed in the same direction at once, and learning zigzags.",
         last_step=found.last_step,
         evidence={"mean": found.mean, "std": found.std},
@@ -117,7 +120,9 @@ def judge_center(facts: Facts) -> Finding | None:
 def judge_finite(facts: Facts) -> Finding | None:
     """NaN or Inf in any batch, or counted in the data."""
     counted = sum(int(_count(event.data)) for event in facts.events("data"))
-    bad = [curve.steps[~np.isfinite(curve.values)] for curve in map(facts.curve, ("input/mean", "input/min", "input/max"))]
+    bad = [
+        curve.steps[~np.isfinite(curve.values)] for curve in map(facts.curve, ("input/mean", "input/min", "input/max"))
+    ]
     steps = np.unique(np.concatenate(bad))
     if not counted and not len(steps):
         return None
@@ -129,7 +134,9 @@ def judge_finite(facts: Facts) -> Finding | None:
         first_step=first,
         last_step=int(steps[-1]) if len(steps) else 0,
         evidence={"batches": float(len(steps)), "values": float(counted)},
-        remedies=(Remedy("Find these examples and drop or repair them; look for divisions by zero in the preprocessing."),),
+        remedies=(
+            Remedy("Find these examples and drop or repair them; look for divisions by zero in the preprocessing."),
+        ),
     )
 
 
@@ -164,9 +171,11 @@ NOT_SCALED = Rule(
     severities=("warning", "info"),
     meaning="The inputs' deviation is far from 1, for example raw pixels of 0-255. Initializations and common learning "
     "rates assume 1: the first scores, and the gradients of the first layer, inherit the scale of the inputs.",
-    causes="Forgotten normalization, a ToTensor that was left out, features in their physical units, scaling done twice.",
+    causes="Forgotten normalization, a ToTensor that was left out, features in their physical units, scaling "
+    "done twice.",
     remedies="Subtract the mean and divide by the deviation of the training set, per channel.",
-    source='Lecture, "Zero-Center & Normalize Data". The lecture itself only centers and trains on pixels of ±128 with a '
+    source='Lecture, "Zero-Center & Normalize Data". The lecture itself only centers and trains on pixels of '
+    "±128 with a "
     f"matching rate: an info. Deviation above {WIDE:g} or below {NARROW}; a warning where the first loss or the first "
     "updates suffer from it.",
     judge=judge_scale,
@@ -177,7 +186,8 @@ NOT_CENTERED = Rule(
     title="Inputs are not centered",
     group="data",
     severities=("warning", "info"),
-    meaning="The inputs' mean is far from zero against their spread. Inputs that are all positive make the gradients of "
+    meaning="The inputs' mean is far from zero against their spread. Inputs that are all positive make the "
+    "gradients of "
     "all weights of a unit share one sign.",
     causes="Pixels of 0-255 or 0-1 used as they are; statistics of another data set.",
     remedies="Subtract the mean image, or the mean of each channel, of the training set.",

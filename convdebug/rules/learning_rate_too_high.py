@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convdebug.rules.curves import level, number
+from convdebug.rules.curves import level, number, running_median
 from convdebug.rules.facts import Curve, Facts, remembered
 from convdebug.rules.loss_diverged import divergence
 from convdebug.rules.remedies import lower_rate, ratio_text
@@ -15,8 +15,12 @@ from convdebug_sessions import Remedy
 
 TOO_LARGE = 0.03  # 30 × the lecture's 1e-3; healthy runs showed at most 0.02 over their first steps
 FAR_TOO_LARGE = 0.3  # a single update of a third of the weights
+LARGE_WHERE_IT_FELL_BACK = 0.1
+BETTER_BEFORE = 0.96  # × the loss now, over a block of rows
+BLOCK_ROWS = 5
 JUMP = 1.5  # × the first loss, after an update
 JUMP_BY_ONE_UPDATE = 10.0  # × the first loss where no update ratio was measured
+ILL_FROM_THE_START = 3.0  # × chance: what stays poor after such a first loss is the initialization's doing
 EARLY_ROWS = 10
 
 
@@ -47,34 +51,41 @@ def _diverged(facts: Facts, loss: Curve, row: int) -> Finding | None:
         return None
     if kick and kick.largest < TOO_LARGE:
         return None
-    what = f"The loss went from {number(first_loss(facts))} to {number(float(loss.values[row]))} at step {step}"
+    what = f"loss went from {number(first_loss(facts))} to {number(float(loss.values[row]))} at step {step}"
     return _finding(facts, what, min(step, kick.step) if kick else step, kick)
 
 
 def _stayed_poor(facts: Facts, loss: Curve, now: Progress) -> Finding | None:
-    kick = kick_before(update_ratio(facts), int(loss.steps[min(len(loss) - 1, 5 * EARLY_ROWS)]))
+    kick = kick_before(update_ratio(facts), int(loss.steps[-1]), whole=True)
     if not kick or not _thrown_about(loss, now, kick):
         return None
     highest = int(np.nanargmax(np.where(np.isfinite(loss.values), loss.values, -np.inf)))
-    what = f"The loss began at {number(now.start)}, rose to {number(float(loss.values[highest]))} at step "
+    what = f"loss began at {number(now.start)}, rose to {number(float(loss.values[highest]))} at step "
     what += f"{int(loss.steps[highest])} and is {number(now.now)} now: no better than guessing"
     return _finding(facts, what, kick.step, kick)
 
 
 def _thrown_about(loss: Curve, now: Progress, kick: Kick) -> bool:
     peak = np.nanmax(loss.values[np.isfinite(loss.values)])
+    if now.start > ILL_FROM_THE_START * now.chance:
+        return False
     jumped = peak > JUMP * max(now.start, now.chance if math.isfinite(now.chance) else 0.0)
-    return kick.largest > FAR_TOO_LARGE or (jumped and kick.largest > TOO_LARGE)
+    fell_back = running_median(loss.values, BLOCK_ROWS).min() < BETTER_BEFORE * now.now
+    return (
+        kick.largest > FAR_TOO_LARGE
+        or (jumped and kick.largest > TOO_LARGE)
+        or (fell_back and kick.largest > LARGE_WHERE_IT_FELL_BACK)
+    )
 
 
-def kick_before(ratio: Curve, step: int) -> Kick | None:
-    """The size of the updates up to that step (the first rows where all come later), None where none was measured."""
+def kick_before(ratio: Curve, step: int, whole: bool = False) -> Kick | None:
+    """The size of the updates shortly before that step, or over the `whole` time; None where none was measured."""
     known = ~np.isnan(ratio.values)
     steps, values = ratio.steps[known], ratio.values[known]
     if not len(steps):
         return None
     before = max(1, int(np.searchsorted(steps, step)))
-    since = int(np.searchsorted(steps, step - max(2 * EARLY_ROWS, step // 4)))
+    since = 0 if whole else int(np.searchsorted(steps, step - max(2 * EARLY_ROWS, step // 4)))
     window = slice(min(since, before - 1), before)
     large = np.flatnonzero(values[:before] > TOO_LARGE)
     first = int(steps[large[0]]) if len(large) else int(steps[window][0])
@@ -89,12 +100,12 @@ def _jumped_at_once(loss: Curve, row: int) -> bool:
 
 def _finding(facts: Facts, what: str, step: int, kick: Kick | None) -> Finding:
     rate = base_rate(facts)
-    at_rate = f" with a learning rate of {rate:g}" if math.isfinite(rate) else ""
+    at_rate = f"At a learning rate of {rate:g} the" if math.isfinite(rate) else "The"
     ratio = f"; {ratio_text(kick.largest)}" if kick else ""
     evidence = {"learning_rate": rate, "first_loss": first_loss(facts)}
     return Finding(
         "error",
-        f"{what}{at_rate}{ratio}. The steps overshoot: lower the rate first.",
+        f"{at_rate} {what}{ratio}. The steps overshoot: lower the rate first.",
         first_step=step,
         last_step=int(facts.curve("train/loss").steps[-1]),
         evidence=evidence | ({"update_ratio": kick.largest} if kick else {}),
@@ -116,11 +127,13 @@ RULE = Rule(
     title="Learning rate is too high",
     group="updates",
     severities=("error",),
-    meaning="Each update overshoots: the loss jumps above where it began, or to NaN, or is thrown to a place from which "
+    meaning="Each update overshoots: the loss jumps above where it began, or to NaN, or is thrown to a place "
+    "from which "
     "it never recovers. A good update changes the weights by about a thousandth of their size.",
     causes="A learning rate chosen for another optimizer, batch size or scale of inputs; no warm-up for a network that "
     "needs one; gradients that are never zeroed or a loss summed over the batch, which act like a larger rate.",
-    remedies="Divide the rate by ten, or by as much as the update ratio is above 0.001; sweep it on a log scale; warm up; "
+    remedies="Divide the rate by ten, or by as much as the update ratio is above 0.001; sweep it on a log scale; "
+    "warm up; "
     "scale the inputs; use batch normalization, which allows higher rates.",
     source='Lecture, "loss exploding: learning rate too high" and "Track the ratio of weight updates / weight '
     f'magnitudes: want ~1e-3". Update ratio above {TOO_LARGE} with a loss above 3 × the first, NaN, or a jump above '

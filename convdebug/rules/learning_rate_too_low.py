@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
-from convdebug.rules.curves import level, noise, number
+from convdebug.rules.curves import level, noise
 from convdebug.rules.facts import Curve, Facts
 from convdebug.rules.remedies import raise_rate, ratio_text
 from convdebug.rules.rule import Finding, Rule
-from convdebug.rules.training import accuracy, base_rate, chance_loss, update_ratio
+from convdebug.rules.training import accuracy, base_rate, chance_loss, update_ratio, warming_up
 from convdebug_sessions import Remedy
 
 TOO_SMALL = 2e-5  # of the weights; the lecture wants 1e-3
@@ -16,14 +16,13 @@ BARELY_MOVES = 0.01  # of the first loss over the whole run
 STEPS_TO_JUDGE = 50
 STEPS_ARE_LARGE = 0.9  # share of the measured steps that have to be too small
 STILL_POOR = 0.7  # of chance; below, the network is good already and small steps may be meant
-WARMING_UP = 1.5  # the rate now against the middle of the run
 ACCURACY_MOVED = 0.03
 
 
 def judge(facts: Facts) -> Finding | None:
     """Tiny updates at nearly every step, a loss that does not move, and no warm-up under way."""
     loss, ratio = facts.curve("train/loss"), _moving(update_ratio(facts))
-    if len(loss) < STEPS_TO_JUDGE or len(ratio) < 3 or not np.isfinite(loss.values).all() or _warming_up(facts):
+    if len(loss) < STEPS_TO_JUDGE or len(ratio) < 3 or not np.isfinite(loss.values).all() or warming_up(facts):
         return None
     small = float((ratio.values < TOO_SMALL).mean())
     usual = level(ratio.values)
@@ -49,11 +48,6 @@ def _good_already(facts: Facts, loss: Curve) -> bool:
     return math.isfinite(chance) and level(loss.values[-20:]) < STILL_POOR * chance
 
 
-def _warming_up(facts: Facts) -> bool:
-    rate = facts.curve("train/lr").finite().values
-    return len(rate) > 1 and rate[-1] > WARMING_UP * rate[len(rate) // 2]
-
-
 def _finding(facts: Facts, loss: Curve, usual: float) -> Finding:
     rate, first, last = base_rate(facts), level(loss.values[:5]), level(loss.values[-20:])
     at_rate = f" at a learning rate of {rate:g}" if math.isfinite(rate) else ""
@@ -62,12 +56,16 @@ def _finding(facts: Facts, loss: Curve, usual: float) -> Finding:
     return Finding(
         "warning",
         f"The loss has barely moved: {first:.4f} at the start, {last:.4f} after {len(loss)} steps{at_rate}; "
-        f"{ratio_text(usual)}. The steps are too small to learn in reasonable time.{_why_accuracy(before, after, moved)}",
+        f"{ratio_text(usual)}. The steps are too small to learn in reasonable "
+        f"time.{_why_accuracy(before, after, moved)}",
         first_step=int(loss.steps[0]),
         last_step=int(loss.steps[-1]),
         evidence={"learning_rate": rate, "first_loss": first, "last_loss": last, "update_ratio": usual}
         | ({"first_accuracy": before, "last_accuracy": after} if moved else {}),
-        remedies=(raise_rate(facts, usual), Remedy("Sweep the rate on a log scale: a flat loss means too low, NaN too high.")),
+        remedies=(
+            raise_rate(facts, usual),
+            Remedy("Sweep the rate on a log scale: a flat loss means too low, NaN too high."),
+        ),
     )
 
 
@@ -75,7 +73,8 @@ def _why_accuracy(before: float, after: float, moved: bool) -> str:
     if not moved:
         return ""
     return (
-        f" Accuracy rose from {before:.2f} to {after:.2f} all the same: the probabilities are still spread almost evenly, "
+        f" Accuracy rose from {before:.2f} to {after:.2f} all the same: the probabilities are still spread "
+        "almost evenly, "
         "but accuracy asks only which is largest, and tiny nudges in the right direction already decide that."
     )
 
@@ -85,12 +84,14 @@ RULE = Rule(
     title="Learning rate is too low",
     group="updates",
     severities=("warning",),
-    meaning="Each update changes the weights by so little that the loss stays where it began. The accuracy may creep up "
+    meaning="Each update changes the weights by so little that the loss stays where it began. The accuracy may "
+    "creep up "
     "nevertheless: with softmax the probabilities are still nearly equal, yet which of them is largest is decided by "
     "differences however small.",
     causes="A rate copied from another optimizer or another scale of inputs; a schedule that has decayed too early; a "
     "rate divided by the batch size once too often.",
-    remedies="Raise the rate by as much as the update ratio is below 0.001, or tenfold until the loss moves; sweep it on a "
+    remedies="Raise the rate by as much as the update ratio is below 0.001, or tenfold until the loss moves; "
+    "sweep it on a "
     "log scale.",
     source='Lecture, "Loss barely changing: Learning rate is probably too low. Notice train/val accuracy goes to 20% '
     f'though" and "Track the ratio of weight updates / weight magnitudes". Update ratio below {TOO_SMALL:g} at '

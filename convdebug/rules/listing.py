@@ -4,16 +4,24 @@ from typing import Any
 
 from convdebug.errors import UserError, nearest
 from convdebug.rules import (
+    constant_output,
+    data_bound,
     dead_relu,
+    exploding_activations,
     exploding_gradient,
     initial_loss_off,
     inputs,
     labels,
     learning_rate_too_high,
     learning_rate_too_low,
+    learning_rate_zero,
     loss_diverged,
+    loss_not_decreasing,
+    loss_summed,
     overfitting,
     saturated_units,
+    symmetric_weights,
+    underfitting,
     vanishing_activations,
     vanishing_gradient,
 )
@@ -22,20 +30,28 @@ from convdebug.rules.rule import Rule
 
 RULES: list[Rule] = [
     inputs.NOT_FINITE,
-    inputs.NOT_CENTERED,
     inputs.NOT_SCALED,
+    inputs.NOT_CENTERED,
     labels.OUT_OF_RANGE,
     labels.IMBALANCED,
+    loss_summed.RULE,
     initial_loss_off.RULE,
+    symmetric_weights.RULE,
     vanishing_activations.RULE,
+    exploding_activations.RULE,
     learning_rate_too_low.RULE,
     learning_rate_too_high.RULE,
+    learning_rate_zero.RULE,
     loss_diverged.RULE,
+    loss_not_decreasing.RULE,
     dead_relu.RULE,
     saturated_units.RULE,
     vanishing_gradient.RULE,
     exploding_gradient.RULE,
+    constant_output.RULE,
     overfitting.RULE,
+    underfitting.RULE,
+    data_bound.RULE,
 ]
 
 

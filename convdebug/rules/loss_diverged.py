@@ -30,7 +30,11 @@ def onset_of_divergence(loss: Curve, first: float, chance: float) -> int | None:
     with np.errstate(invalid="ignore"):
         far = bad | (loss.values > TIMES_FIRST_AT_ONCE * reference)
         above = bad | (loss.values > TIMES_FIRST * reference)
-    found = [onset(bad, SHARE_OF_STEPS), onset(far, SHARE_OF_STEPS, rows=3), onset(above, SHARE_OF_STEPS, PERSISTENT_STEPS)]
+    found = [
+        onset(bad, SHARE_OF_STEPS),
+        onset(far, SHARE_OF_STEPS, rows=2),
+        onset(above, SHARE_OF_STEPS, PERSISTENT_STEPS),
+    ]
     rows = [row for row in found if row is not None]
     return min(rows) if rows else None
 
@@ -47,7 +51,8 @@ def judge(facts: Facts) -> Finding | None:
     return Finding(
         "error",
         f"The loss is {number(value)} at step {step}{_beginning(step, first)}, and it does not come back"
-        f"{_now(loss, row)}. NaN almost always means a learning rate that is too high; look for the cause above all there.",
+        f"{_now(loss, row)}. NaN almost always means a learning rate that is too high; look for the cause above "
+        "all there.",
         first_step=step,
         last_step=int(loss.steps[-1]),
         evidence={"first_loss": first, "loss": value, "last_loss": float(loss.values[-1]), "highest": highest},
@@ -66,7 +71,9 @@ def _now(loss: Curve, row: int) -> str:
 
 def _remedies(facts: Facts, step: int) -> tuple[Remedy, ...]:
     if step == 0:
-        return (Remedy("The loss is lost before any update: look at the inputs, the initial weights and the loss itself."),)
+        return (
+            Remedy("The loss is lost before any update: look at the inputs, the initial weights and the loss itself."),
+        )
     return (lower_rate(facts), Remedy(f"Look at the inputs and the gradients just before step {step}."))
 
 
@@ -82,7 +89,8 @@ RULE = Rule(
     remedies="Lower the learning rate tenfold; clip the gradients; check the inputs for non-finite values; start again "
     "from a checkpoint before the first bad step.",
     source='Lecture, "Okay now lets try learning rate 1e6": "cost: NaN almost always means high learning rate", and '
-    f'"if the cost is ever > {TIMES_FIRST:g} * original cost, break out early". Persistent over {PERSISTENT_STEPS} steps '
+    f'"if the cost is ever > {TIMES_FIRST:g} * original cost, break out early". Persistent over '
+    f"{PERSISTENT_STEPS} steps "
     "unless it is non-finite.",
     judge=judge,
 )

@@ -85,10 +85,13 @@ def _finding(facts: Facts, gap: Gap) -> Finding:
     accuracies = ""
     if math.isfinite(gap.training_accuracy) and math.isfinite(gap.validation_accuracy):
         accuracies = f"; accuracy {gap.training_accuracy:.2f} in training, {gap.validation_accuracy:.2f} in validation"
-    meaning = "With so few examples that is what one expects." if meant else "The network memorizes its training examples."
+    meaning = (
+        "With so few examples that is what one expects." if meant else "The network memorizes its training examples."
+    )
     return Finding(
         "info" if meant else "warning",
-        f"Validation loss was best at step {gap.best_step} ({number(gap.best)}) and is {number(gap.validation)} now, while "
+        f"Validation loss was best at step {gap.best_step} ({number(gap.best)}) and is {number(gap.validation)} "
+        "now, while "
         f"training loss went on from {number(gap.training_then)} to {number(gap.training_now)}{accuracies}. {meaning}",
         first_step=gap.best_step,
         last_step=gap.last_step,
@@ -106,7 +109,11 @@ def _finding(facts: Facts, gap: Gap) -> Finding:
 def _remedies(facts: Facts, gap: Gap) -> tuple[Remedy, ...]:
     augmented = str(facts.setting("data.augmentation") or "none") != "none"
     dropout, decay = facts.setting("regularization.dropout"), facts.setting("optimizer.weight_decay")
-    answer = [] if augmented else [setting_remedy(facts, "Augment the data: crops and flips.", data__augmentation="crop-flip")]
+    answer = (
+        []
+        if augmented
+        else [setting_remedy(facts, "Augment the data: crops and flips.", data__augmentation="crop-flip")]
+    )
     if not dropout:
         answer.append(setting_remedy(facts, "Add dropout.", regularization__dropout=0.5))
     if decay is not None and decay < 1e-3:
@@ -119,12 +126,15 @@ RULE = Rule(
     title="Overfitting",
     group="generalisation",
     severities=("warning", "info"),
-    meaning="The training loss goes on falling while the validation loss has turned and rises: what is still learned are "
+    meaning="The training loss goes on falling while the validation loss has turned and rises: what is still "
+    "learned are "
     "peculiarities of the training examples.",
-    causes="Too few examples for the size of the network, no augmentation, too little regularization, training too long.",
+    causes="Too few examples for the size of the network, no augmentation, too little regularization, training "
+    "too long.",
     remedies="Augmentation, weight decay, dropout, more data, early stopping, a smaller network.",
     source='Lecture, "Monitor and visualize the accuracy": a big gap means overfitting, increase the regularization. '
-    f"Validation loss above {VALIDATION_ROSE} × its best at two evaluations while training fell below {TRAINING_FELL} ×, "
+    f"Validation loss above {VALIDATION_ROSE} × its best at two evaluations while training fell below "
+    f"{TRAINING_FELL} ×, "
     f"accuracies more than {ACCURACY_GAP} apart and validation accuracy no longer rising.",
     judge=judge,
 )

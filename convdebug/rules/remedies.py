@@ -5,16 +5,23 @@ from typing import Any
 
 from convdebug.rules.curves import number, rounded
 from convdebug.rules.facts import Facts
-from convdebug.rules.training import base_rate
+from convdebug.rules.training import base_rate, update_ratio
 from convdebug_sessions import Remedy
 
 WANTED_RATIO = 1e-3  # lecture, "Track the ratio of weight updates / weight magnitudes"
 
 
 def lower_rate(facts: Facts, ratio: float = float("nan"), least: float = 10.0) -> Remedy:
-    """A smaller learning rate: where the update ratio is known the one that brings it near 1e-3, else a tenth."""
+    """A smaller learning rate: the one that brings the update ratio near 1e-3, a tenth where the ratio is unknown."""
+    ratio = ratio if math.isfinite(ratio) else first_ratio(facts)
     factor = max(least, ratio / WANTED_RATIO) if math.isfinite(ratio) else least
     return rate_remedy(facts, base_rate(facts) / factor, "lower the learning rate")
+
+
+def first_ratio(facts: Facts) -> float:
+    """The update ratio before anything was damaged, NaN if unknown."""
+    known = update_ratio(facts).finite().values
+    return float(known[0]) if len(known) else float("nan")
 
 
 def raise_rate(facts: Facts, ratio: float = float("nan"), most: float = 1e5) -> Remedy:
@@ -32,7 +39,7 @@ def rate_remedy(facts: Facts, rate: float, what: str) -> Remedy:
 
 
 def setting_remedy(facts: Facts, text: str, **changes: Any) -> Remedy:
-    """A change of the config (`model__init="he"` means model.init), in words alone where the run has no such setting."""
+    """A change of the config (`model__init="he"` means model.init), mere words where the run has no such setting."""
     keys = {key.replace("__", "."): value for key, value in changes.items()}
     known = all(facts.setting(key) is not None for key in keys)
     return Remedy(text, keys if known else None)

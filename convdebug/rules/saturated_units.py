@@ -34,7 +34,8 @@ def _finding(facts: Facts, share: Table, usual: np.ndarray, ill: np.ndarray, bou
     more = f" ({len(ill)} layers are ill)" if len(ill) > 1 else ""
     return Finding(
         "warning",
-        f"{height:.0%} of the values of {worst} are saturated since step {first}{more}: they sit where the curve is flat, "
+        f"{height:.0%} of the values of {worst} are saturated since step {first}{more}: they sit where the curve "
+        "is flat, "
         f"and hardly any gradient passes. {_usual_cause(first)}",
         layer=worst,
         layers=tuple(share.names[index] for index in sorted(ill)),
@@ -46,7 +47,11 @@ def _finding(facts: Facts, share: Table, usual: np.ndarray, ill: np.ndarray, bou
 
 
 def _usual_cause(first: int) -> str:
-    return "The initial weights are too large for the fan-in." if first == 0 else "Usually a learning rate that is too high."
+    return (
+        "The initial weights are too large for the fan-in."
+        if first == 0
+        else "Usually a learning rate that is too high."
+    )
 
 
 def _remedies(facts: Facts, first: int) -> tuple[Remedy, ...]:
@@ -60,12 +65,15 @@ RULE = Rule(
     title="Units are saturated",
     group="activations and gradients",
     severities=("warning",),
-    meaning="Most values of a tanh layer lie near -1 or 1, or of a sigmoid layer near 0 or 1. There the curve is flat, its "
+    meaning="Most values of a tanh layer lie near -1 or 1, or of a sigmoid layer near 0 or 1. There the curve is "
+    "flat, its "
     "slope nearly zero, and the gradient is killed.",
-    causes="Initial weights that are too large (1.0 · N(0, 1) with a fan-in of 500), inputs that are not scaled, a learning "
+    causes="Initial weights that are too large (1.0 · N(0, 1) with a fan-in of 500), inputs that are not scaled, "
+    "a learning "
     "rate that is too high.",
     remedies="Xavier initialization; scaled inputs; a lower rate; batch normalization before the activation; ReLU.",
-    source='Lecture, "Activation Functions": "saturated neurons kill the gradients", "still kills gradients when saturated". '
+    source='Lecture, "Activation Functions": "saturated neurons kill the gradients", "still kills gradients when '
+    'saturated". '
     f"|tanh| > 0.97 or sigmoid outside (0.03, 0.97) (makemore) in more than {SATURATED:.0%} of a layer's values, "
     f"{SATURATED_THOUGH_LEARNING:.0%} where the loss falls.",
     judge=judge,

@@ -11,6 +11,7 @@ from convdebug.rules.facts import NOTHING, Curve, Facts, Table, remembered
 ENOUGH_STEPS = 30  # before that, no progress means nothing
 LEARNED = 0.9  # of the first loss and of chance: below this the training has begun to work
 GOOD = 0.75  # of chance: fine wherever it started
+WARMING_UP = 1.5  # the rate now against the middle of the run
 STUCK = 0.97  # of the first loss and of chance: above this nothing has been learned
 
 
@@ -97,12 +98,18 @@ def level_of_mean(values: np.ndarray) -> float:
 
 @remembered
 def base_rate(facts: Facts) -> float:
-    """The learning rate that the user chose: of the config, of the optimizer, or the largest recorded; NaN if unknown."""
+    """The learning rate that was chosen: of the config, of the optimizer, or the largest recorded; else NaN."""
     rate = facts.setting("optimizer.lr") or (facts.info.get("optimizer") or {}).get("lr")
     recorded = facts.curve("train/lr").finite().values
     if rate is None and len(recorded):
         rate = recorded.max()
     return float(rate) if rate else float("nan")
+
+
+def warming_up(facts: Facts) -> bool:
+    """Whether the rate is still rising: too early to say that it is low, or that nothing happens."""
+    rate = facts.curve("train/lr").finite().values
+    return len(rate) > 1 and rate[-1] > WARMING_UP * rate[len(rate) // 2]
 
 
 @remembered

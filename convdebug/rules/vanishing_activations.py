@@ -1,8 +1,9 @@
 """The activations shrink with every layer, until nothing of the input is left."""
 
 from convdebug.rules.curves import number
-from convdebug.rules.depth import Profile, depth_text, early, hidden_path, profile, recent
+from convdebug.rules.depth import Profile, depth_text, hidden_path, initial, profile, recent
 from convdebug.rules.facts import Facts, remembered
+from convdebug.rules.learning_rate_too_high import has_high_rate
 from convdebug.rules.remedies import setting_remedy
 from convdebug.rules.rule import Finding, Rule
 from convdebug.rules.training import begins_at_the_start, progress
@@ -11,6 +12,7 @@ from convdebug_sessions import Remedy
 SHRINKS = 0.8  # a layer; Xavier with tanh loses 0.89 a layer and is healthy
 NOTHING_LEFT = 1e-3  # of the first layer's deviation, however the loss does
 LITTLE_LEFT = 0.1  # of the first layer's deviation: Xavier with ReLU reaches 0.04 after ten layers
+DEEP = 8  # layers; in fewer, a factor of ten is survived
 STRAIGHT = 0.9  # correlation of log deviation with depth
 
 
@@ -18,7 +20,7 @@ STRAIGHT = 0.9  # correlation of log deviation with depth
 def shrinking(facts: Facts) -> Profile | None:
     """The standard deviations through depth at the start, where they shrink geometrically."""
     spread = facts.table("activation", "std").only(set(hidden_path(facts)))
-    found = profile(early(spread))
+    found = profile(initial(spread))
     if not found.deep_enough or found.factor > SHRINKS or found.straightness > -STRAIGHT:
         return None
     return found if found.whole < LITTLE_LEFT else None
@@ -47,9 +49,10 @@ def _severity(facts: Facts, found: Profile) -> str:
     spread = facts.table("activation", "std").only(set(found.names))
     still = profile(recent(spread)).whole < LITTLE_LEFT
     now = progress(facts)
-    if now.learned or not still:
+    if now.learned or not still or has_high_rate(facts):
         return "info"
-    return "error" if found.whole < NOTHING_LEFT or now.stuck else "info"
+    deep = len(found.names) >= DEEP
+    return "error" if found.whole < NOTHING_LEFT or (now.stuck and deep) else "info"
 
 
 def _lost(found: Profile) -> tuple[str, ...]:
@@ -63,14 +66,16 @@ def _first_lost(found: Profile) -> str | None:
 
 def _meaning(severity: str) -> str:
     if severity == "info":
-        return "The network may learn all the same, but a deeper one would not: the initialization does not fit the activation."
-    return "The last layers see nothing of the input, and the gradients that come back vanish too: the weights start too small."
+        return "The network may learn all the same; a deeper one would not: the initialization does not fit."
+    return "The last layers see nothing of the input, and the gradients vanish too: the weights start too small."
 
 
 def _remedies(facts: Facts) -> tuple[Remedy, ...]:
     fitting = "he" if "relu" in str(facts.setting("model.activation") or "relu") else "xavier"
     return (
-        setting_remedy(facts, f"Initialize with {fitting.capitalize()}, which keeps the variance.", model__init=fitting),
+        setting_remedy(
+            facts, f"Initialize with {fitting.capitalize()}, which keeps the variance.", model__init=fitting
+        ),
         Remedy("Normalize between the layers (batch norm), which makes the scale of the weights matter less."),
     )
 
@@ -86,7 +91,8 @@ RULE = Rule(
     "ReLU (the variance halves in every layer), small slopes at the origin (sigmoid).",
     remedies="Xavier for tanh, He for ReLU, data-dependent initialization (LSUV), batch normalization.",
     source='Lecture, "Look at Some Activation Statistics": 0.213, 0.048, 0.011, … with 0.01 · randn, "All activations '
-    f'become zero!". Less than {SHRINKS} a layer and below {LITTLE_LEFT} of the first (with no progress), or below '
+    f'become zero!". Less than {SHRINKS} a layer and below {LITTLE_LEFT} of the first (in eight or more layers, '
+    "with no progress), or below "
     f"{number(NOTHING_LEFT)} of it.",
     judge=judge,
 )

@@ -33,7 +33,7 @@ def judge(facts: Facts) -> Finding | None:
 
 
 def _candidates(facts: Facts) -> list[Table]:
-    """Weights, and biases where nothing normalizes: with vanishing activations only the biases show the falling error."""
+    """Weights, and biases where nothing normalizes: where activations vanish, only biases show how the error falls."""
     of_weights = weight_gradients(facts)
     if normalized(facts):
         return [of_weights]
@@ -42,7 +42,9 @@ def _candidates(facts: Facts) -> list[Table]:
 
 
 def _falling(table: Table) -> Profile | None:
-    alive = table.only({name for name, height in zip(table.names, column_level(table.values), strict=True) if height > 0})
+    alive = table.only(
+        {name for name, height in zip(table.names, column_level(table.values), strict=True) if height > 0}
+    )
     found = profile(alive)
     if len(table) < PERSISTENT_ROWS or not found.deep_enough:
         return None
@@ -53,7 +55,9 @@ def _falling(table: Table) -> Profile | None:
 
 def _finding(table: Table, found: Profile) -> Finding:
     small = found.values < FIRST_TO_LAST * found.values[-1]
-    layers = tuple(name.rpartition(".")[0] or name for name, is_small in zip(found.names, small, strict=True) if is_small)
+    layers = tuple(
+        name.rpartition(".")[0] or name for name, is_small in zip(found.names, small, strict=True) if is_small
+    )
     first = _since(table, found)
     return Finding(
         "error",
@@ -89,10 +93,13 @@ RULE = Rule(
     severities=("error",),
     meaning="Going back from the loss, the gradient loses the same factor in every layer. The last layers learn on "
     "features that the first layers never improve.",
-    causes="Saturated or small-slope activations (sigmoid: at most 1/4 a layer), weights that are too small, many layers "
+    causes="Saturated or small-slope activations (sigmoid: at most 1/4 a layer), weights that are too small, "
+    "many layers "
     "without normalization or shortcuts.",
-    remedies="ReLU with He weights, or tanh with Xavier weights; batch normalization; residual connections; fewer layers.",
-    source='Lecture, "Sigmoid: saturated neurons kill the gradients" and "The gradients in the backward pass will become '
+    remedies="ReLU with He weights, or tanh with Xavier weights; batch normalization; residual connections; "
+    "fewer layers.",
+    source='Lecture, "Sigmoid: saturated neurons kill the gradients" and "The gradients in the backward pass '
+    "will become "
     f'zero!". First against last below {FIRST_TO_LAST:g} (AutoTrainer, ICSE 2021), falling more than {FALLS:g} times a '
     "layer, with no progress of the loss.",
     judge=judge,

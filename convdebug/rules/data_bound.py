@@ -1,0 +1,57 @@
+"""The step waits for its data."""
+
+import numpy as np
+
+from convdebug.rules.facts import Facts
+from convdebug.rules.rule import Finding, Rule
+from convdebug_sessions import Remedy
+
+SHARE = 0.5  # a sick loop had 0.85, healthy ones at most 0.18
+WORTH_IT_S = 0.01  # a step; below, nobody waits
+PERSISTENT_ROWS = 20
+PHASES = ("forward", "backward", "optimizer", "watch")
+
+
+def judge(facts: Facts) -> Finding | None:
+    """Median share of the waiting time over the last measured steps."""
+    waiting = facts.curve("time/data")
+    phases = [facts.curve(f"time/{phase}") for phase in PHASES]
+    rows = min([len(waiting)] + [len(phase) for phase in phases if len(phase)])
+    if rows < PERSISTENT_ROWS or not any(len(phase) for phase in phases):
+        return None
+    window = slice(-min(rows, 200), None)
+    data = waiting.values[window]
+    whole = data + sum(phase.values[window] for phase in phases if len(phase))
+    share = float(np.nanmedian(data / np.maximum(whole, 1e-9)))
+    if share < SHARE or np.nanmedian(data) < WORTH_IT_S:
+        return None
+    return Finding(
+        "warning",
+        f"{share:.0%} of each step is spent waiting for data ({1000 * np.nanmedian(data):.0f} ms of "
+        f"{1000 * np.nanmedian(whole):.0f} ms). The network could train {1 / (1 - share):.1f} times as fast.",
+        first_step=int(waiting.steps[-len(data)]),
+        last_step=int(waiting.steps[-1]),
+        evidence={
+            "share": share,
+            "data_seconds": float(np.nanmedian(data)),
+            "step_seconds": float(np.nanmedian(whole)),
+        },
+        remedies=(
+            Remedy("Load with several workers (num_workers), or keep the decoded data in memory."),
+            Remedy("Move slow transforms to the device, or do them once before the training."),
+        ),
+    )
+
+
+RULE = Rule(
+    name="data-bound",
+    title="Training waits for data",
+    group="throughput",
+    severities=("warning",),
+    meaning="More than half of each step goes by before the batch is there; the device idles meanwhile.",
+    causes="One process that reads, decodes and augments; a slow disk; transforms picture by picture in Python.",
+    remedies="More workers, a cache, batched transforms, smaller pictures on disk.",
+    source=f"Measured: 85 % on a sick loop, at most 18 % on others. Above {SHARE:.0%}, from "
+    f"{1000 * WORTH_IT_S:g} ms a step on.",
+    judge=judge,
+)

@@ -1,0 +1,57 @@
+"""The activations grow with every layer."""
+
+from convdebug.rules.curves import number
+from convdebug.rules.depth import Profile, depth_text, hidden_path, initial, profile
+from convdebug.rules.facts import Facts
+from convdebug.rules.remedies import setting_remedy
+from convdebug.rules.rule import Finding, Rule
+from convdebug.rules.training import begins_at_the_start, progress
+from convdebug_sessions import Remedy
+
+GROWS = 1.8  # a layer; He with ReLU keeps 1.0, plain residual sums reach 1.41 a block
+FAR = 50.0  # the last hidden layer's deviation against the first's
+STRAIGHT = 0.9  # correlation of log deviation with depth
+
+
+def judge(facts: Facts) -> Finding | None:
+    """Look at the deviations of step 0; a network that learns all the same is left alone."""
+    table = facts.table("activation", "std")
+    found = profile(initial(table.only(set(hidden_path(facts)))))
+    if not begins_at_the_start(facts) or not _grows(found) or progress(facts).learned:
+        return None
+    return Finding(
+        "error",
+        f"The activations grow with depth: deviation {depth_text(found)}. The scores come out huge, the first loss "
+        "with them, and the gradients grow the same way: the weights start too large.",
+        layer=found.names[-1],
+        layers=tuple(
+            name for name, height in zip(found.names, found.values, strict=True) if height > 10 * found.values[0]
+        ),
+        first_step=int(table.steps[0]),
+        last_step=int(table.steps[0]),
+        evidence={"first": float(found.values[0]), "last": float(found.values[-1]), "factor_per_layer": found.factor},
+        remedies=(
+            setting_remedy(facts, "Initialize with He (ReLU) or Xavier (tanh) weights.", model__init="he"),
+            Remedy("Normalize between the layers (batch norm)."),
+        ),
+    )
+
+
+def _grows(found: Profile) -> bool:
+    return found.deep_enough and found.factor > GROWS and found.straightness > STRAIGHT and found.whole > FAR
+
+
+RULE = Rule(
+    name="exploding-activations",
+    title="Activations explode with depth",
+    group="initialization",
+    severities=("error",),
+    meaning="The standard deviation of the activations grows by the same factor from layer to layer, so that the "
+    "scores "
+    "and the first loss are huge and one step of any usual rate destroys the network.",
+    causes="Weights that start too large for their fan-in, inputs that are not scaled together with such weights.",
+    remedies="He weights for ReLU, Xavier for tanh, data-dependent initialization (LSUV), batch normalization.",
+    source='Lecture, "Weight Initialization": the deviation should stay the same through depth. More than '
+    f"{GROWS} a layer and {number(FAR)} in all, in a network that does not learn.",
+    judge=judge,
+)

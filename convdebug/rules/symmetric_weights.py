@@ -1,0 +1,95 @@
+"""Units of a layer that are all alike, or all zero, and stay so."""
+
+import numpy as np
+
+from convdebug.rules.curves import column_level
+from convdebug.rules.facts import Facts, Table
+from convdebug.rules.remedies import setting_remedy
+from convdebug.rules.rule import Finding, Rule
+from convdebug.rules.training import weights
+from convdebug_sessions import Remedy
+
+PERSISTENT_ROWS = 3
+ALIKE = 1e-5  # relative deviation of the units from their mean
+SIMILAR = 0.99  # share of the units of a layer that have a twin
+
+
+def judge(facts: Facts) -> Finding | None:
+    """Weights that stay exactly zero though the optimizer steps, or units that are copies of each other."""
+    if not _optimizer_moves(facts):
+        return None
+    norms = facts.table("weight", "norm").only(weights(facts))
+    zero = _always_zero(norms)
+    if zero:
+        return _finding(facts, zero, norms, "are exactly zero and stay so: whatever comes in, nothing comes out")
+    alike = _copies(facts)
+    if not alike:
+        return None
+    return _finding(facts, alike, norms, "have units that are copies of each other and get the same gradient forever")
+
+
+def _optimizer_moves(facts: Facts) -> bool:
+    rate = facts.curve("train/lr").finite().values
+    return not len(rate) or bool(rate.max() > 0)
+
+
+def _always_zero(norms: Table) -> list[str]:
+    if len(norms) < PERSISTENT_ROWS:
+        return []
+    zero = (norms.values == 0).all(axis=0)
+    return [name for name, is_zero in zip(norms.names, zero, strict=True) if is_zero]
+
+
+def _copies(facts: Facts) -> list[str]:
+    similarity = facts.table("unit", "similarity")
+    if len(similarity) >= PERSISTENT_ROWS:
+        lowest = column_level(similarity.values[-PERSISTENT_ROWS:])
+        return [name for name, share in zip(similarity.names, lowest, strict=True) if share > SIMILAR]
+    filters = facts.session.blobs("filters", facts.run.id)
+    if len(filters) < 2 or not _identical(facts.session.read(filters[-1])):
+        return []
+    return [filters[-1].name]
+
+
+def _identical(filters: np.ndarray | bytes) -> bool:
+    if isinstance(filters, bytes) or len(filters) < 2:
+        return False
+    units = filters.reshape(len(filters), -1).astype(float)
+    size = np.abs(units).max()
+    return bool(size > 0 and np.abs(units - units.mean(axis=0)).max() < ALIKE * size)
+
+
+def _finding(facts: Facts, names: list[str], norms: Table, what: str) -> Finding:
+    layers = tuple(name.removesuffix(".weight") for name in names)
+    shown = ", ".join(layers[:4]) + (", …" if len(layers) > 4 else "")
+    return Finding(
+        "error",
+        f"The weights of {shown} {what}. All units of such a layer compute and learn the same thing, so the layer is "
+        "worth a single unit or none. Only random weights break the tie.",
+        layer=layers[0],
+        layers=layers,
+        first_step=int(norms.steps[0]) if len(norms) else 0,
+        last_step=int(norms.steps[-1]) if len(norms) else 0,
+        evidence={"layers": float(len(layers))},
+        remedies=(
+            setting_remedy(facts, "Initialize with random weights: He for ReLU, Xavier for tanh.", model__init="he"),
+            Remedy("Zero is fine for biases, and for the last layer alone."),
+        ),
+    )
+
+
+RULE = Rule(
+    name="symmetric-weights",
+    title="Weights are symmetric",
+    group="initialization",
+    severities=("error",),
+    meaning="All units of a layer have the same weights (zero, or some constant). They put out the same, receive "
+    "the same "
+    "gradient and stay alike for ever. With all weights zero only the biases of the last layer learn.",
+    causes="Weights initialized to zero or to a constant, a custom initialization that forgot the randomness.",
+    remedies="Small random weights: Xavier or He. Biases may start at zero.",
+    source='Lecture, "What happens when the weights are initialized to 0?". Norms exactly zero over all measured '
+    "steps, "
+    "or units identical to rounding.",
+    judge=judge,
+)
