@@ -130,7 +130,7 @@ class Watch:
             class_names=class_names,
             info=dict(info),
         )
-        self._root = Root(model)
+        self._root = Root(model, clock)
         self._rack = Rack(INSTRUMENTS, self._scene, overhead_budget, every)
         self._moment = Moment(0)
         self._steps_by_optimizer = bool(optimizers)
@@ -209,10 +209,10 @@ class Watch:
         moment = self._moment
         self._record_row(moment.step, self._with_micro_batches(loss), entered)
         if accuracy is not None:
-            moment.accuracy_given = True
-            self._record_scalar("train/accuracy", moment.step, _share(accuracy))
+            scalars["train/accuracy"] = _share(accuracy)
         for name, value in scalars.items():
             self._record_scalar(name, moment.step, value)
+        moment.given.update(scalars)
         measured = self._rack.record(moment)
         self._scene.readback.collect()
         self._end_step(entered, measured)
@@ -244,17 +244,17 @@ class Watch:
         if self._wishes.waiting:
             self._wishes.obey(step, self._scene.readback.finish)
         self._begin_step()
-        now = self._clock()
+        now = self._moment.began_at = self._clock()
         inside = now - entered
         own = self._watching + measured
         self._rack.schedule.stepped(max(entered - self._ended - own, 0.0), max(inside - measured, 0.0))
         self._ended, self._watching = now, 0.0
 
     def _begin_step(self) -> None:
-        self._moment = Moment(self.number)
+        self._moment = Moment(self.number, began_at=self._clock())
         if self.number % 64 == 0:
             self._scene.look_again()
-        if self._rack.arm(self.number):
+        if self._rack.arm(self._moment):
             self._root.attach(self._moment)
         else:
             self._root.detach()
@@ -294,11 +294,15 @@ class Watch:
         moment = self._moment
         if moment.updates == 0 and self._rack.active:
             self._rack.before_update(moment)
+        moment.updates += 1
         if not self._gave_up:
             self._steps_by_optimizer = True
-        moment.updates += 1
+        if moment.timeline is not None:
+            moment.timeline.start("optimizer")
 
-    def _after_update(self, optimizer: Optimizer) -> None: ...
+    def _after_update(self, optimizer: Optimizer) -> None:
+        if self._moment.timeline is not None:
+            self._moment.timeline.end("optimizer")
 
     def _attempted(self) -> None:
         self._moment.updates += 1

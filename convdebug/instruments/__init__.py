@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+from .accuracy import Accuracy
 from .activations import ActivationHistograms, Activations
-from .gradients import GradientHistograms, Gradients
+from .filters import Filters
+from .gradients import GradientHistograms, GradientOverlap, Gradients
+from .inputs import Inputs
 from .instrument import Instrument, Moment, Scene
+from .membership import Membership
+from .memory import Memory
+from .outputs import Outputs
+from .phases import Phases
+from .predictions import Predictions
+from .similarity import Similarity
 from .updates import Updates, WeightHistograms
 
 INSTRUMENTS: list[type[Instrument]] = [
+    Accuracy,
     Gradients,
     Updates,
     Activations,
     ActivationHistograms,
+    Outputs,
+    Inputs,
     GradientHistograms,
     WeightHistograms,
+    GradientOverlap,
+    Memory,
+    Membership,
+    Similarity,
+    Filters,
+    Predictions,
+    Phases,
 ]
 
 __all__ = ["INSTRUMENTS", "Instrument", "Moment", "Scene"]

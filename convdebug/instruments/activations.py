@@ -34,7 +34,7 @@ class Activations(Instrument):
         self.silence: dict[str, deque[Tensor]] = {}
         self._plan: Plan | None = None
 
-    def arm(self, step: int) -> None:
+    def arm(self, moment: Moment) -> None:
         self.tap.clear()
         if not self.scene.compiled:
             self.tap.attach()
@@ -63,6 +63,7 @@ class Activations(Instrument):
     def record(self, moment: Moment) -> None:
         if self.tap.failure is not None:
             raise self.tap.failure
+        moment.hook_seconds = self.tap.seconds
         readings, samples = self.tap.readings, self.tap.samples
         if not readings:
             return

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .readback import Readback
+from .timeline import Timeline
 
 if TYPE_CHECKING:
     from convdebug_sessions import RunRecorder
@@ -61,7 +62,13 @@ class Moment:
     loss_name: str | None = None
     loss_reduction: str | None = None
     updates: int = 0
-    accuracy_given: bool = False
+    given: set[str] = field(default_factory=set)
+    """Scalars that the loop handed to `step` itself."""
+    timeline: Timeline | None = None
+    began_at: float = 0.0
+    forward_at: float | None = None
+    hook_seconds: float = 0.0
+    watch_seconds: float = 0.0
     samples: dict[str, tuple[tuple[str, ...], Tensor, Tensor | None]] = field(default_factory=dict)
 
 
@@ -83,19 +90,24 @@ class Instrument:
 
     follows: ClassVar[str | None] = None
     """Uses what this other instrument sampled: measures only on its steps."""
+    pairs: ClassVar[bool] = False
+    """Compares successive steps: measures two in a row."""
     needs_root: bool = False
     """Wants `moment.inputs` and `moment.output` of the model's first forward pass in the step."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
 
-    def arm(self, step: int) -> None: ...
+    def arm(self, moment: Moment) -> None: ...
 
     def disarm(self) -> None: ...
 
     def before_update(self, moment: Moment) -> None: ...
 
     def record(self, moment: Moment) -> None: ...
+
+    def finish(self) -> None:
+        """The run is over: write what was still on its way."""
 
     def inner_seconds(self) -> float:
         """Seconds spent in hooks since the last call, which the caller could not measure."""

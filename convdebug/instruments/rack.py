@@ -17,7 +17,7 @@ class Rack:
         self.instruments: dict[str, Instrument] = {}
         for kind in kinds:
             self._guarded(kind.name, partial(self._build, kind))
-        prices = [Price(kind.name, kind.weight, kind.rarity, kind.grows, kind.follows) for kind in kinds]
+        prices = [Price(kind.name, kind.weight, kind.rarity, kind.grows, kind.follows, kind.pairs) for kind in kinds]
         self.schedule = Schedule([price for price in prices if price.name in self.instruments], budget, every)
         self.active: list[Instrument] = []
         self._armed: set[str] = set()
@@ -26,19 +26,19 @@ class Rack:
     def _build(self, kind: type[Instrument]) -> None:
         self.instruments[kind.name] = kind(self.scene)
 
-    def arm(self, step: int) -> bool:
+    def arm(self, moment: Moment) -> bool:
         """Make ready what is due at the coming step, take away what is not; says whether the root is to be heard."""
-        if not self._armed and self.schedule.nothing_due(step):
+        if not self._armed and self.schedule.nothing_due(moment.step):
             self.active = []
             return False
-        due = self.schedule.due(step)
+        due = self.schedule.due(moment.step)
         self._spent = dict.fromkeys(due, 0.0)
         for name in self._armed.difference(due):
             self._guarded(name, self.instruments[name].disarm)
         self.active = [self.instruments[name] for name in due]
         self._armed = set(due)
         for instrument in self.active:
-            self._timed(instrument, partial(instrument.arm, step))
+            self._timed(instrument, partial(instrument.arm, moment))
         return any(instrument.needs_root for instrument in self.active)
 
     def before_update(self, moment: Moment) -> None:
@@ -50,6 +50,7 @@ class Rack:
         if not self.active:
             return 0.0
         for instrument in tuple(self.active):
+            moment.watch_seconds = sum(self._spent.values()) + moment.hook_seconds + self.schedule.base_seconds
             self._timed(instrument, partial(instrument.record, moment))
         for instrument in self.active:
             self._spent[instrument.name] += instrument.inner_seconds()
@@ -59,6 +60,7 @@ class Rack:
     def close(self) -> None:
         for name, instrument in list(self.instruments.items()):
             self._guarded(name, instrument.disarm)
+            self._guarded(name, instrument.finish)
         self.active = []
 
     def _timed(self, instrument: Instrument, act: Callable[[], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,8 +15,9 @@ from .instrument import Moment
 class Root:
     """Hooks on the outermost module, there only on steps where an instrument needs them."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, clock: Callable[[], float]) -> None:
         self.model = model
+        self.clock = clock
         self.hearable = getattr(model, "_compiled_call_impl", None) is None or type(model).__name__ == "OptimizedModule"
         self.moment: Moment | None = None
         self._hooks: list[RemovableHandle] = []
@@ -34,10 +36,19 @@ class Root:
 
     def _enter(self, _model: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         moment = self.moment
-        if moment is not None and moment.inputs is None and torch.is_grad_enabled():
+        if moment is None or not torch.is_grad_enabled():
+            return
+        if moment.inputs is None:
             moment.inputs, moment.keywords = inputs, keywords
+            moment.forward_at = self.clock()
+        if moment.timeline is not None:
+            moment.timeline.start("forward")
 
     def _leave(self, _model: nn.Module, _inputs: Any, output: Any) -> None:
         moment = self.moment
-        if moment is not None and moment.output is None and torch.is_grad_enabled():
+        if moment is None or not torch.is_grad_enabled():
+            return
+        if moment.timeline is not None:
+            moment.timeline.end("forward")
+        if moment.output is None:
             moment.output = output

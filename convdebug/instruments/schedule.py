@@ -23,6 +23,7 @@ class Price:
     rarity: int = 1
     grows: bool = False
     follows: str | None = None
+    pairs: bool = False
     seconds: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     due: int = 0
     measured: int = 0
@@ -85,7 +86,8 @@ class Schedule:
         price = next(price for price in self.prices if price.name == name)
         price.seconds.append(seconds)
         price.measured += 1
-        price.due = step + self._interval(price, step)
+        first_of_pair = price.pairs and price.measured % 2 == 1
+        price.due = step + (1 if first_of_pair else self._interval(price, step))
         self._soonest = min(price.due for price in self.prices)
 
     def drop(self, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -35,6 +36,7 @@ def is_plain(parameter: nn.Parameter) -> bool:
 class Updates(Instrument):
     """`update/<parameter>/ratio` = |change| / |weight before| of one step, and `weight/<parameter>/norm` before it.
 
+    With them `train/penalty` = ½ · decay · |w|² where an optimizer decays weights through the gradient.
     A parameter that was all zero and moved has moved by its whole size: its ratio is 1.
     """
 
@@ -43,12 +45,13 @@ class Updates(Instrument):
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
         self.table = Table(scene.run)
+        self.penalty_table = Table(scene.run)
         self._before: list[Tensor] = []
         self._names: tuple[str, ...] = ()
         self._held = False
         self._series: tuple[str, ...] = ()
 
-    def arm(self, step: int) -> None:
+    def arm(self, moment: Moment) -> None:
         self._held = False
         if not self.scene.optimizers:
             self._hold()
@@ -76,8 +79,31 @@ class Updates(Instrument):
         torch._foreach_sub_(self._before, parameters)
         changes = torch.stack(torch._foreach_norm(self._before)).to(torch.float32)
         ratios = torch.where(weights == 0, (changes > 0).to(torch.float32), changes / weights)
-        series = self._series
-        self.scene.readback.put(torch.cat([ratios, weights]), lambda row: self.table.append(moment.step, series, row))
+        series, decays = self._series, self._decays(moment)
+
+        def write(row: np.ndarray) -> None:
+            self.table.append(moment.step, series, row)
+            if decays is not None:
+                penalty = 0.5 * float(decays @ row[len(names) :].astype(np.float64) ** 2)
+                self.penalty_table.append(moment.step, ("train/penalty",), (penalty,))
+
+        self.scene.readback.put(torch.cat([ratios, weights]), write)
+
+    def _decays(self, moment: Moment) -> np.ndarray | None:
+        """The decay of each parameter if it acts as ½ · decay · |w|²; None without any, or if the loop tells it."""
+        if "train/penalty" in moment.given:
+            return None
+        decays = {
+            id(parameter): group.get("weight_decay", 0.0)
+            for optimizer in self.scene.optimizers
+            if type(optimizer).__name__ != "AdamW"
+            for group in optimizer.param_groups
+            if not group.get("decoupled_weight_decay", False)
+            for parameter in group["params"]
+        }
+        held = [parameter for _, parameter in self.scene.parameters if parameter.requires_grad and is_plain(parameter)]
+        row = np.array([float(decays.get(id(parameter), 0.0)) for parameter in held])
+        return row if row.any() and len(row) == len(self._names) else None
 
 
 def _same_shapes(held: list[Tensor], parameters: list[Tensor]) -> bool:
@@ -97,7 +123,7 @@ class WeightHistograms(Instrument):
         super().__init__(scene)
         self.samples = Samples(scene.device, seed=2)
 
-    def arm(self, step: int) -> None:
+    def arm(self, moment: Moment) -> None:
         self.samples.clear()
 
     def before_update(self, moment: Moment) -> None:

@@ -1,0 +1,55 @@
+"""Who trains what: which parameters an optimizer holds, and which modules are in training mode."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import nn
+
+from .instrument import Instrument, Moment, Scene
+from .opening import tell_anatomy
+from .stepping import held_parameters
+
+MODAL = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
+
+
+class Membership(Instrument):
+    """Events, each only when it changed: `membership` {missing, frozen, foreign} and `modes` {module: training}.
+
+    `missing` are trainable parameters that no optimizer holds, `frozen` those that one holds though they do not
+    require gradients, `foreign` counts held tensors that are not the model's.
+    """
+
+    name: ClassVar[str] = "membership"
+    weight: ClassVar[float] = 0.1
+    rarity: ClassVar[int] = 8
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self._members: dict[str, object] = {}
+        self._modes: dict[str, bool] = {}
+
+    def before_update(self, moment: Moment) -> None:
+        modes = {
+            name or type(module).__name__: module.training
+            for name, module in self.scene.inner.named_modules()
+            if isinstance(module, MODAL)
+        }
+        if modes and modes != self._modes:
+            self._modes = modes
+            self.scene.run.event("modes", moment.step, **modes)
+
+    def record(self, moment: Moment) -> None:
+        if not self.scene.optimizers:
+            return
+        held = held_parameters(self.scene.optimizers)
+        own = {id(parameter) for _, parameter in self.scene.parameters}
+        members: dict[str, object] = {
+            "missing": [name for name, p in self.scene.parameters if p.requires_grad and id(p) not in held],
+            "frozen": [name for name, p in self.scene.parameters if not p.requires_grad and id(p) in held],
+            "foreign": len(held - own),
+        }
+        if members != self._members:
+            self._members = members
+            self.scene.run.event("membership", moment.step, **members)
+            tell_anatomy(self.scene)
