@@ -1,0 +1,272 @@
+"""The chart that every panel draws on: no box, horizontal grid lines, few ticks, playhead, hover, kept zoom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pyqtgraph as pg
+from PyQt6.QtCore import QEvent, QPoint, QPointF, Qt, pyqtSignal
+from PyQt6.QtGui import QColor, QContextMenuEvent, QFontMetrics, QPen
+from PyQt6.QtWidgets import QGraphicsSceneWheelEvent, QLabel, QWidget
+
+from convdebug_gui.plot_items import Grid, HoverLine, Marks, PlayheadLine
+from convdebug_gui.theme import theme
+from convdebug_gui.ticks import MINUS, axis_steps, duration, few_ticks, log_ticks, short_number
+
+pg.setConfigOptions(antialias=True, useOpenGL=False)
+
+Range = tuple[float, float]
+
+
+class Axis(pg.AxisItem):
+    """An axis without a line, with few ticks: linear, log (of log10 values), exponent, steps, time or names."""
+
+    def __init__(self, orientation: str, kind: str = "linear") -> None:
+        super().__init__(orientation)
+        self.kind = kind
+        self.names: Sequence[str] = ()
+        self.suffix = ""
+        self.spacing_px = 44 if orientation == "left" else 90
+        self.setStyle(tickLength=0, tickTextOffset=6, hideOverlappingLabels=orientation == "bottom")
+        self.restyle()
+
+    def restyle(self) -> None:
+        self.setPen(QPen(Qt.PenStyle.NoPen))
+        self.setTextPen(QColor(theme().tokens.dim))
+        self.setTickFont(theme().font("caption"))
+        self.picture = None
+        self.update()
+
+    def set_kind(self, kind: str) -> None:
+        if kind != self.kind:
+            self.kind = kind
+            self.picture = None
+            self.update()
+
+    def tickValues(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, list[float]]]:
+        count = max(int(size / theme().pixels(self.spacing_px)), 2)
+        low, high = sorted((minVal, maxVal))
+        if self.kind == "names":
+            return [(1, self._name_positions(low, high, size))]
+        if self.kind == "log":
+            return [(1, log_ticks(low, high, count))]
+        return [(1, few_ticks(low, high, count))]
+
+    def _name_positions(self, low: float, high: float, size: float) -> list[float]:
+        room = max(size / max(high - low, 1e-9), 1e-9)
+        every = max(1, round(theme().pixels(15) / room + 0.49))
+        return [row + 0.5 for row in range(0, len(self.names), every) if low <= row + 0.5 <= high]
+
+    def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
+        if self.kind == "names":
+            return [self._elided(self.names[int(value)]) for value in values]
+        return [self._word(value) + (self.suffix if value == max(values) else "") for value in values]
+
+    def _word(self, value: float) -> str:
+        match self.kind:
+            case "log":
+                return short_number(10**value, 2)
+            case "steps":
+                return axis_steps(value)
+            case "time":
+                return duration(value)
+            case _:
+                return f"{value:g}".replace("-", MINUS)
+
+    def _elided(self, name: str) -> str:
+        width = int(self.width()) - 10
+        return QFontMetrics(theme().font("caption")).elidedText(name, Qt.TextElideMode.ElideLeft, width)
+
+
+class StepView(pg.ViewBox):
+    """Wheel zooms along x, Shift+wheel along y, middle drag moves, left click and drag move the playhead."""
+
+    pressed_at = pyqtSignal(object)
+    zoomed = pyqtSignal()
+    reset = pyqtSignal()
+
+    def __init__(self) -> None:
+        super().__init__(enableMenu=False, defaultPadding=0)
+        self.disableAutoRange()
+        self.zoomable = True
+
+    def wheelEvent(self, ev: QGraphicsSceneWheelEvent, axis: int | None = None) -> None:
+        if not self.zoomable:
+            ev.ignore()
+            return
+        sideways = bool(ev.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        super().wheelEvent(ev, axis=1 if sideways else 0)
+        self.zoomed.emit()
+
+    def mouseClickEvent(self, ev) -> None:  # type: ignore[no-untyped-def]
+        if ev.button() != Qt.MouseButton.LeftButton:
+            return
+        ev.accept()
+        if ev.double():
+            self.reset.emit()
+        else:
+            self.pressed_at.emit(self.mapSceneToView(ev.scenePos()))
+
+    def mouseDragEvent(self, ev, axis: int | None = None) -> None:  # type: ignore[no-untyped-def]
+        if ev.button() == Qt.MouseButton.LeftButton:
+            ev.accept()
+            self.pressed_at.emit(self.mapSceneToView(ev.scenePos()))
+        elif ev.button() == Qt.MouseButton.MiddleButton and self.zoomable:
+            super().mouseDragEvent(ev, axis=0)
+            self.zoomed.emit()
+        else:
+            ev.ignore()
+
+
+class Chart(pg.PlotWidget):
+    """A plot in the look of the window. Panels give it items, an extent in x and a range in y."""
+
+    step_clicked = pyqtSignal(object)
+    view_changed = pyqtSignal()
+
+    def __init__(self, x_kind: str = "steps", y_kind: str = "linear", left_width: int = 40) -> None:
+        self.view = StepView()
+        self.left, self.bottom = Axis("left", y_kind), Axis("bottom", x_kind)
+        super().__init__(viewBox=self.view, axisItems={"left": self.left, "bottom": self.bottom}, background=None)
+        self.left_width = left_width
+        self.user_zoomed = False
+        self.hover_text: Callable[[float, float], str] | None = None
+        self._extent: Range = (0.0, 1.0)
+        self._y_range: Range = (0.0, 1.0)
+        self._add_furniture()
+        self._connect()
+        self.restyle()
+
+    def _add_furniture(self) -> None:
+        self.grid = Grid(self.view, self.left)
+        self.marks = Marks(self.view)
+        self.playhead = PlayheadLine(self.view)
+        self.hover_line = HoverLine(self.view)
+        self._hover = QLabel(self)
+        self._hover.setProperty("role", "hover")
+        self._hover.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self._hover.hide()
+        item = self.getPlotItem()
+        item.hideButtons()
+        item.setContentsMargins(0, 4, 8, 0)
+
+    def _connect(self) -> None:
+        self.view.pressed_at.connect(self._pressed)
+        self.view.zoomed.connect(self._zoomed)
+        self.view.reset.connect(self.reset_zoom)
+        self.scene().sigMouseMoved.connect(self._mouse_moved)
+        theme().changed.connect(self.restyle)
+
+    def restyle(self) -> None:
+        """Fonts, colours and widths of the present theme."""
+        for axis in (self.left, self.bottom):
+            axis.restyle()
+        self.left.setWidth(theme().pixels(self.left_width))
+        self.bottom.setHeight(theme().pixels(22))
+        self.view.update()
+
+    # what is in view
+
+    def set_extent(self, first: float, last: float) -> None:
+        """The whole of x; what the user has zoomed into stays."""
+        extent = (float(first), float(max(last, first + 1)))
+        if extent == self._extent and not self._off_extent():
+            return
+        self._extent = extent
+        self.view.setLimits(xMin=extent[0], xMax=extent[1], minXRange=min(4.0, extent[1] - extent[0]))
+        if not self.user_zoomed:
+            self.view.setXRange(*extent, padding=0)
+
+    def _off_extent(self) -> bool:
+        return not self.user_zoomed and tuple(self.view.viewRange()[0]) != self._extent
+
+    def set_y_range(self, low: float, high: float, margin: float = 0.06) -> None:
+        """The range of y that shows all; kept back while the user has zoomed along y."""
+        if high <= low:
+            low, high = low - 0.5, high + 0.5
+        pad = margin * (high - low)
+        wanted = (low - pad, high + pad)
+        if wanted != self._y_range or not self._y_zoomed():
+            if not self._y_zoomed():
+                self.view.setYRange(*wanted, padding=0)
+            self._y_range = wanted
+
+    def _y_zoomed(self) -> bool:
+        return self.user_zoomed and getattr(self, "_y_held", False)
+
+    @property
+    def x_range(self) -> Range:
+        low, high = self.view.viewRange()[0]
+        return float(low), float(high)
+
+    @property
+    def extent(self) -> Range:
+        return self._extent
+
+    def points_across(self) -> int:
+        """How many buckets a curve needs here: one a pixel."""
+        return max(int(self.view.rect().width()), 64)
+
+    def reset_zoom(self) -> None:
+        self.user_zoomed, self._y_held = False, False
+        self.view.setXRange(*self._extent, padding=0)
+        self.view.setYRange(*self._y_range, padding=0)
+        self.view_changed.emit()
+
+    def zoom_to(self, first: float, last: float) -> None:
+        """Shows these x as if the user had zoomed there."""
+        self.user_zoomed = True
+        self.view.setXRange(first, last, padding=0)
+        self.view_changed.emit()
+
+    def _zoomed(self) -> None:
+        self._y_held = getattr(self, "_y_held", False) or tuple(self.view.viewRange()[1]) != self._y_range
+        self.user_zoomed = True
+        self.view_changed.emit()
+
+    # mouse
+
+    def _pressed(self, point: QPointF) -> None:
+        self.step_clicked.emit(point)
+
+    def _mouse_moved(self, position: QPointF) -> None:
+        if self.hover_text is None or not self.view.sceneBoundingRect().contains(position):
+            self._hide_hover()
+            return
+        point = self.view.mapSceneToView(position)
+        text = self.hover_text(point.x(), point.y())
+        if not text:
+            self._hide_hover()
+            return
+        self.hover_line.move(point.x())
+        self._show_hover(text, self.mapFromScene(position))
+
+    def _show_hover(self, text: str, at: QPoint) -> None:
+        self._hover.setText(text)
+        self._hover.adjustSize()
+        right = at.x() + 14 + self._hover.width() > self.width()
+        x = at.x() - 14 - self._hover.width() if right else at.x() + 14
+        y = min(max(at.y() - self._hover.height() - 8, 2), max(self.height() - self._hover.height() - 2, 2))
+        self._hover.move(max(x, 0), y)
+        self._hover.show()
+
+    def _hide_hover(self) -> None:
+        self._hover.hide()
+        self.hover_line.move(None)
+
+    def leaveEvent(self, ev: QEvent | None) -> None:
+        self._hide_hover()
+        super().leaveEvent(ev)
+
+    def contextMenuEvent(self, event: QContextMenuEvent | None) -> None:
+        if event is not None:
+            event.ignore()  # the panel around the chart has the menu
+
+
+def same_width(*charts: QWidget) -> None:
+    """Gives charts the same left edge for their plots."""
+    width = max(chart.left_width for chart in charts if isinstance(chart, Chart))
+    for chart in charts:
+        if isinstance(chart, Chart):
+            chart.left_width = width
+            chart.restyle()
