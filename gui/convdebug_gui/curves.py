@@ -1,10 +1,12 @@
-"""Turns what a session gives (buckets of the level pyramid) into the points of curves; numpy only."""
+"""Turns what a session gives (buckets of the level pyramid) into the points of curves."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+
+from convdebug_sessions import Buckets
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,11 @@ class Curve:
 EMPTY = Curve(np.zeros(0), np.zeros(0), np.zeros(0))
 
 
-def envelope(buckets: object) -> Curve:
+def envelope(buckets: Buckets) -> Curve:
     """Minimum and maximum of each bucket as one zigzag: no peak is hidden; a bucket of one row is one point."""
     first, last = _steps(buckets)
-    low, high = np.asarray(buckets.minimum, float), np.asarray(buckets.maximum, float)  # type: ignore[attr-defined]
-    bad = first[np.asarray(buckets.bad) > 0]  # type: ignore[attr-defined]
+    low, high = np.asarray(buckets.minimum, np.float64), np.asarray(buckets.maximum, np.float64)
+    bad = first[np.asarray(buckets.bad) > 0]
     if np.array_equal(low, high, equal_nan=True):
         return Curve((first + last) / 2, low, bad)
     steps, values = np.empty(2 * len(first)), np.empty(2 * len(first))
@@ -35,16 +37,16 @@ def envelope(buckets: object) -> Curve:
     return Curve(steps, values, bad)
 
 
-def means(buckets: object) -> Curve:
+def means(buckets: Buckets) -> Curve:
     """The mean of each bucket's finite values at its middle step."""
     first, last = _steps(buckets)
-    bad = first[np.asarray(buckets.bad) > 0]  # type: ignore[attr-defined]
-    return Curve((first + last) / 2, np.asarray(buckets.mean, float), bad)  # type: ignore[attr-defined]
+    bad = first[np.asarray(buckets.bad) > 0]
+    return Curve((first + last) / 2, np.asarray(buckets.mean, np.float64), bad)
 
 
-def _steps(buckets: object) -> tuple[np.ndarray, np.ndarray]:
-    first = np.asarray(buckets.first_step, float)  # type: ignore[attr-defined]
-    return first, np.asarray(buckets.last_step, float)  # type: ignore[attr-defined]
+def _steps(buckets: Buckets) -> tuple[np.ndarray, np.ndarray]:
+    first = np.asarray(buckets.first_step, np.float64)
+    return first, np.asarray(buckets.last_step, np.float64)
 
 
 def smooth(curve: Curve, steps: float) -> Curve:

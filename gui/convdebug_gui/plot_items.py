@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
@@ -285,7 +286,7 @@ def polygon_from(xs: np.ndarray, ys: np.ndarray) -> QPolygonF:
     """A QPolygonF filled by one copy of memory."""
     polygon = QPolygonF()
     polygon.fill(QPointF(), len(xs))
-    memory = polygon.data()
+    memory: Any = polygon.data()
     memory.setsize(16 * len(xs))  # two doubles a point
     points = np.frombuffer(memory, np.float64).reshape(-1, 2)
     points[:, 0], points[:, 1] = xs, ys

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 
 import pyqtgraph as pg
-from PyQt6.QtCore import QEvent, QPoint, QPointF, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QContextMenuEvent, QFontMetrics, QPen
-from PyQt6.QtWidgets import QGraphicsSceneWheelEvent, QLabel, QWidget
+from PyQt6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, pyqtSignal
+from PyQt6.QtGui import QColor, QContextMenuEvent, QFontMetrics, QPainter, QPen
+from PyQt6.QtWidgets import QGraphicsSceneWheelEvent, QLabel
 
 from convdebug_gui.plot_items import Grid, HoverLine, Marks, PlayheadLine
 from convdebug_gui.theme import theme
@@ -16,18 +17,22 @@ from convdebug_gui.ticks import MINUS, axis_steps, duration, few_ticks, log_tick
 pg.setConfigOptions(antialias=True, useOpenGL=False)
 
 Range = tuple[float, float]
+TextSpec = tuple[QRectF, Qt.AlignmentFlag, str]
 
 
 class Axis(pg.AxisItem):
-    """An axis without a line, with few ticks: linear, log (of log10 values), exponent, steps, time or names."""
+    """An axis without a line, with few ticks: linear, log (of log10 values), asinh, steps, time or names."""
+
+    name_clicked = pyqtSignal(object)
 
     def __init__(self, orientation: str, kind: str = "linear") -> None:
         super().__init__(orientation)
         self.kind = kind
         self.names: Sequence[str] = ()
         self.suffix = ""
-        self.spacing_px = 44 if orientation == "left" else 90
-        self.setStyle(tickLength=0, tickTextOffset=6, hideOverlappingLabels=orientation == "bottom")
+        self.unit: float | None = None
+        self.spacing_px = 36 if orientation == "left" else 90
+        self.setStyle(tickLength=0, tickTextOffset=6, hideOverlappingLabels=False)
         self.restyle()
 
     def restyle(self) -> None:
@@ -40,14 +45,37 @@ class Axis(pg.AxisItem):
     def set_kind(self, kind: str) -> None:
         if kind != self.kind:
             self.kind = kind
-            self.picture = None
-            self.update()
+            self.refresh_words()
+
+    def show_unit(self, unit: float | None) -> None:
+        """Positions are asinh(value / unit) rather than values."""
+        self.unit = unit
+        self.set_kind("linear" if unit is None else "asinh")
+
+    def refresh_words(self) -> None:
+        self.picture = None
+        self.update()
+
+    def mouseClickEvent(self, event) -> None:
+        view = self.linkedView()
+        if view is not None and self.kind == "names" and event.button() == Qt.MouseButton.LeftButton:
+            event.accept()
+            self.name_clicked.emit(view.mapSceneToView(event.scenePos()).y())
+
+    def drawPicture(self, p: QPainter, axisSpec: object, tickSpecs: object, textSpecs: Iterable[TextSpec]) -> None:
+        """Words only: no line along the axis and no tick marks."""
+        p.setFont(theme().font("caption"))
+        p.setPen(QColor(theme().tokens.dim))
+        for box, flags, words in textSpecs:
+            p.drawText(box, int(flags), words)
 
     def tickValues(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, list[float]]]:
         count = max(int(size / theme().pixels(self.spacing_px)), 2)
         low, high = sorted((minVal, maxVal))
         if self.kind == "names":
             return [(1, self._name_positions(low, high, size))]
+        if self.kind == "depth":
+            return [(1, _depth_ticks(low, high))]
         if self.kind == "log":
             return [(1, log_ticks(low, high, count))]
         return [(1, few_ticks(low, high, count))]
@@ -70,12 +98,20 @@ class Axis(pg.AxisItem):
                 return axis_steps(value)
             case "time":
                 return duration(value)
+            case "asinh":
+                return short_number(math.sinh(value) * (self.unit or 1.0), 2)
             case _:
                 return f"{value:g}".replace("-", MINUS)
 
     def _elided(self, name: str) -> str:
         width = int(self.width()) - 10
         return QFontMetrics(theme().font("caption")).elidedText(name, Qt.TextElideMode.ElideLeft, width)
+
+
+def _depth_ticks(low: float, high: float) -> list[float]:
+    """First, middle and last layer, counted from 1."""
+    first, last = math.ceil(low), math.floor(high)
+    return sorted({float(first), float((first + last) // 2), float(last)}) if last >= first else []
 
 
 class StepView(pg.ViewBox):
@@ -89,6 +125,7 @@ class StepView(pg.ViewBox):
         super().__init__(enableMenu=False, defaultPadding=0)
         self.disableAutoRange()
         self.zoomable = True
+        self.dragging = False
 
     def wheelEvent(self, ev: QGraphicsSceneWheelEvent, axis: int | None = None) -> None:
         if not self.zoomable:
@@ -98,7 +135,7 @@ class StepView(pg.ViewBox):
         super().wheelEvent(ev, axis=1 if sideways else 0)
         self.zoomed.emit()
 
-    def mouseClickEvent(self, ev) -> None:  # type: ignore[no-untyped-def]
+    def mouseClickEvent(self, ev) -> None:
         if ev.button() != Qt.MouseButton.LeftButton:
             return
         ev.accept()
@@ -107,9 +144,10 @@ class StepView(pg.ViewBox):
         else:
             self.pressed_at.emit(self.mapSceneToView(ev.scenePos()))
 
-    def mouseDragEvent(self, ev, axis: int | None = None) -> None:  # type: ignore[no-untyped-def]
+    def mouseDragEvent(self, ev, axis: int | None = None) -> None:
         if ev.button() == Qt.MouseButton.LeftButton:
             ev.accept()
+            self.dragging = not ev.isFinish()
             self.pressed_at.emit(self.mapSceneToView(ev.scenePos()))
         elif ev.button() == Qt.MouseButton.MiddleButton and self.zoomable:
             super().mouseDragEvent(ev, axis=0)
@@ -122,6 +160,7 @@ class Chart(pg.PlotWidget):
     """A plot in the look of the window. Panels give it items, an extent in x and a range in y."""
 
     step_clicked = pyqtSignal(object)
+    name_clicked = pyqtSignal(object)
     view_changed = pyqtSignal()
 
     def __init__(self, x_kind: str = "steps", y_kind: str = "linear", left_width: int = 40) -> None:
@@ -133,6 +172,7 @@ class Chart(pg.PlotWidget):
         self.hover_text: Callable[[float, float], str] | None = None
         self._extent: Range = (0.0, 1.0)
         self._y_range: Range = (0.0, 1.0)
+        self._y_held = False
         self._add_furniture()
         self._connect()
         self.restyle()
@@ -154,6 +194,7 @@ class Chart(pg.PlotWidget):
         self.view.pressed_at.connect(self._pressed)
         self.view.zoomed.connect(self._zoomed)
         self.view.reset.connect(self.reset_zoom)
+        self.left.name_clicked.connect(self.name_clicked)
         self.scene().sigMouseMoved.connect(self._mouse_moved)
         theme().changed.connect(self.restyle)
 
@@ -177,6 +218,12 @@ class Chart(pg.PlotWidget):
         if not self.user_zoomed:
             self.view.setXRange(*extent, padding=0)
 
+    def set_extent_of_values(self, low: float, high: float) -> None:
+        """The whole of an x axis that is not made of steps and is not zoomed."""
+        if (low, high) != self._extent:
+            self._extent = (low, high)
+            self.view.setXRange(low, high, padding=0)
+
     def _off_extent(self) -> bool:
         return not self.user_zoomed and tuple(self.view.viewRange()[0]) != self._extent
 
@@ -186,13 +233,9 @@ class Chart(pg.PlotWidget):
             low, high = low - 0.5, high + 0.5
         pad = margin * (high - low)
         wanted = (low - pad, high + pad)
-        if wanted != self._y_range or not self._y_zoomed():
-            if not self._y_zoomed():
-                self.view.setYRange(*wanted, padding=0)
-            self._y_range = wanted
-
-    def _y_zoomed(self) -> bool:
-        return self.user_zoomed and getattr(self, "_y_held", False)
+        self._y_range = wanted
+        if not self._y_held:
+            self.view.setYRange(*wanted, padding=0)
 
     @property
     def x_range(self) -> Range:
@@ -220,7 +263,7 @@ class Chart(pg.PlotWidget):
         self.view_changed.emit()
 
     def _zoomed(self) -> None:
-        self._y_held = getattr(self, "_y_held", False) or tuple(self.view.viewRange()[1]) != self._y_range
+        self._y_held = self._y_held or tuple(self.view.viewRange()[1]) != self._y_range
         self.user_zoomed = True
         self.view_changed.emit()
 
@@ -261,12 +304,3 @@ class Chart(pg.PlotWidget):
     def contextMenuEvent(self, event: QContextMenuEvent | None) -> None:
         if event is not None:
             event.ignore()  # the panel around the chart has the menu
-
-
-def same_width(*charts: QWidget) -> None:
-    """Gives charts the same left edge for their plots."""
-    width = max(chart.left_width for chart in charts if isinstance(chart, Chart))
-    for chart in charts:
-        if isinstance(chart, Chart):
-            chart.left_width = width
-            chart.restyle()

@@ -20,7 +20,7 @@ SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 
 
 class SessionModel(QObject):
-    """What all panels share. `changed` comes at most once a frame; read the state from here, signals carry none of it."""
+    """What all panels share. `changed` comes at most once a frame; signals carry nothing, the state is read here."""
 
     changed = pyqtSignal()
     ticked = pyqtSignal()
@@ -134,7 +134,9 @@ class SessionModel(QObject):
         if news or self._moved or self.playhead.position != before:
             self._moved = False
             self.changed.emit()
-        self._timer.setInterval(FRAME_MS if self._busy() else IDLE_MS)
+        wanted_ms = FRAME_MS if self._busy() else IDLE_MS
+        if self._timer.isActive() and self._timer.interval() != wanted_ms:
+            self._timer.setInterval(wanted_ms)
         self.ticked.emit()
 
     def hurry(self) -> None:
@@ -201,7 +203,7 @@ class SessionModel(QObject):
     @property
     def step(self) -> int:
         first, last = self.extent
-        return int(min(max(round(self.playhead.position), first), last))
+        return int(min(max(self.playhead.position, first), last))
 
     def seek(self, step: float) -> None:
         """Moves the playhead; a following one stays where it was put."""
@@ -237,7 +239,7 @@ class SessionModel(QObject):
         self._touch()
 
     def set_speed(self, speed: float) -> None:
-        self.playhead.speed = speed
+        self.playhead.set_speed(speed)
         self._touch()
 
     def marked_steps(self) -> list[int]:

@@ -11,13 +11,13 @@ MINUS = "−"
 
 
 def few_ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """At most about `count` round positions (1, 2, 5 times a power of ten) within low…high."""
+    """At most about `count` round positions (1, 2, 2.5, 5 times a power of ten) within low…high."""
     span = high - low
     if not math.isfinite(span) or span <= 0:
         return []
     raw = span / max(count, 1)
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * 0.999)
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw * 0.999)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
     return [round(index * step, 12) for index in range(first, last + 1)]

@@ -16,7 +16,7 @@ from convdebug_gui.plot_items import Gap, Stroke, Strokes
 from convdebug_gui.plotting import Chart
 from convdebug_gui.session_model import SessionModel
 from convdebug_gui.theme import theme, with_alpha
-from convdebug_gui.ticks import short_number, step_number
+from convdebug_gui.ticks import MINUS, short_number, step_number
 
 SMOOTHED_OVER = 20
 DOTS_UP_TO = 60
@@ -74,13 +74,13 @@ class AccuracyPanel(Panel):
     def _load(self) -> None:
         facts, points = self.model.facts, self.chart.points_across()
         low, high = self.chart.x_range
-        span = (max(int(low) - 1, 0), int(high) + 2) if self.chart.user_zoomed else (None, None)
+        first, last = (max(int(low) - 1, 0), int(high) + 2) if self.chart.user_zoomed else (None, None)
         self._raw = self._train = self._validation = EMPTY
         if "train/accuracy" in facts.names:
-            self._raw = means(facts.buckets("train/accuracy", *span, points))
+            self._raw = means(facts.buckets("train/accuracy", first, last, points))
             self._train = smooth(self._raw, SMOOTHED_OVER)
         if "val/accuracy" in facts.names:
-            self._validation = means(facts.buckets("val/accuracy", *span, points))
+            self._validation = means(facts.buckets("val/accuracy", first, last, points))
 
     def _show_gap(self) -> None:
         validation, train = self._validation, self._train
@@ -90,22 +90,26 @@ class AccuracyPanel(Panel):
         known = np.isfinite(validation.values)
         inside = train.steps >= validation.steps[known][0] if known.any() else np.zeros(len(train), bool)
         inside &= train.steps <= validation.steps[-1]
-        below = np.interp(train.steps, validation.steps[known], validation.values[known]) if known.any() else train.values
+        below = (
+            np.interp(train.steps, validation.steps[known], validation.values[known]) if known.any() else train.values
+        )
         color = with_alpha(theme().tokens.validation, 0.12)
         self.gap.show(train.steps[inside], 100 * below[inside], 100 * train.values[inside], color)
 
     def draw_head(self) -> None:
         self.chart.playhead.move(self.model.step)
-        train, validation = (self._at(curve, self.model.step) for curve in (self._train, self._validation))
-        known = train is not None and validation is not None and np.isfinite(train - validation)
-        self.gap_words.setText(f"gap {100 * (train - validation):.1f} points" if known else "")  # type: ignore[operator]
-        self.gap_words.setVisible(bool(known))
+        gap = self._gap_at(self.model.step)
+        self.gap_words.setText("" if gap is None else f"gap {100 * gap:.1f} points".replace("-", MINUS))
+        self.gap_words.setVisible(gap is not None)
 
-    @staticmethod
-    def _at(curve: Curve, step: float) -> float | None:
-        """The last value at or before a step."""
-        index = int(np.searchsorted(curve.steps, step, side="right")) - 1
-        return float(curve.values[index]) if 0 <= index < len(curve) else None
+    def _gap_at(self, step: int) -> float | None:
+        """Training above validation at the last validation at or before a step."""
+        index = int(np.searchsorted(self._validation.steps, step, side="right")) - 1
+        if index < 0 or not len(self._train):
+            return None
+        train = np.interp(self._validation.steps[index], self._train.steps, self._train.values)
+        gap = float(train - self._validation.values[index])
+        return gap if np.isfinite(gap) else None
 
     def _clicked(self, point: QPointF) -> None:
         self.model.seek(round(point.x()))

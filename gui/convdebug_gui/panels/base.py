@@ -36,6 +36,7 @@ class Panel(QWidget):
         super().__init__()
         self.model = model
         self.tools: list[QWidget] = []
+        self.lasting_tools: list[QWidget] = []
         self.draws = 0
         self.last_drawn = 0.0
         self._cost_s = 0.0
@@ -54,7 +55,7 @@ class Panel(QWidget):
 
     def ready(self) -> bool:
         """Whether there is anything to draw yet."""
-        raise NotImplementedError(f"{type(self).__name__}.ready")
+        return True
 
     def data_key(self) -> Hashable:
         """Everything that the drawing depends on, besides the playhead."""
@@ -112,7 +113,9 @@ class Panel(QWidget):
         if self.model.run is None or not self.ready():
             self._say(self.waits_for)
             return
-        self._stack.setCurrentWidget(self.body)
+        if self.is_empty:
+            self._stack.setCurrentWidget(self.body)
+            self._show_tools()
         if data != self._drawn_data:
             self.draw_data()
         if head != self._drawn_head or data != self._drawn_data:
@@ -121,6 +124,12 @@ class Panel(QWidget):
     def _say(self, text: str) -> None:
         self._note.setText(text)
         self._stack.setCurrentIndex(0)
+        self._show_tools()
+
+    def _show_tools(self) -> None:
+        """An empty panel has nothing to switch and no legend."""
+        for tool in self.tools:
+            tool.setVisible(not self.is_empty or tool in self.lasting_tools)
 
     @property
     def is_empty(self) -> bool:
@@ -212,7 +221,7 @@ class Panel(QWidget):
         painter.fillRect(self.rect(), QColor(theme().tokens.panel))
         self.body.render(painter)
         painter.end()
-        Path(path).write_bytes(bytes(buffer.data()))
+        Path(path).write_bytes(buffer.data().data())
 
     def numbers(self) -> str:
         """The table as CSV text; columns may differ in length."""

@@ -1,0 +1,199 @@
+"""The learning-rate sweep: final loss against rate with its spread over seeds, and the suggested rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PyQt6.QtCore import QPointF, QRectF
+from PyQt6.QtGui import QColor, QPainter
+from PyQt6.QtWidgets import QVBoxLayout, QWidget
+
+from convdebug_gui.curves import log10
+from convdebug_gui.panels.base import Table
+from convdebug_gui.plot_items import Gap, Overlay, Stroke, Strokes, crisp_pen
+from convdebug_gui.plotting import Chart
+from convdebug_gui.session_model import SessionModel
+from convdebug_gui.theme import theme, with_alpha
+from convdebug_gui.ticks import finite_range, short_number
+from convdebug_sessions import Run
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of the sweep; its loss is NaN where it diverged."""
+
+    run: int
+    rate: float
+    seed: int
+    loss: float
+    diverged: bool
+
+
+class Suggestion(Overlay):
+    """A vertical line at the suggested rate with the rate beside it."""
+
+    def __init__(self, view) -> None:
+        super().__init__(view, 40)
+        self.rate: float | None = None
+
+    def show(self, rate: float | None) -> None:
+        self.rate = rate
+        self.update()
+
+    def paint(self, painter: QPainter, *_args: object) -> None:
+        if self.rate is None or self.rate <= 0:
+            return
+        x, height = round(self.x_pixel(math.log10(self.rate))) + 0.5, self.view.rect().height()
+        painter.setPen(crisp_pen(theme().tokens.good, 1.5))
+        painter.drawLine(QPointF(x, 0), QPointF(x, height))
+        painter.setFont(theme().font("caption"))
+        painter.drawText(QRectF(x + 6, 0, 200, theme().pixels(16)), f"try {short_number(self.rate, 2)}")
+
+
+class SweepView(QWidget):
+    waits_for = (
+        "Run a rate sweep to see here which learning rates do nothing, which learn and which diverge, "
+        "with their spread over seeds and a suggestion."
+    )
+
+    def __init__(self, model: SessionModel) -> None:
+        super().__init__()
+        self.model = model
+        self.trials: list[Trial] = []
+        self._known: dict[tuple[int, str, int], Trial | None] = {}
+        self.chart = Chart(x_kind="log", y_kind="log")
+        self.chart.view.zoomable = False
+        self.spread = Gap(self.chart.view)
+        self.lines = Strokes(self.chart.view)
+        self.suggestion = Suggestion(self.chart.view)
+        self.chart.hover_text = self._hover
+        self.chart.step_clicked.connect(self._clicked)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(4, 0, 4, 0)
+        column.addWidget(self.chart)
+
+    def _sweep(self) -> Run | None:
+        """The newest run that has trials: a sweep of its own, or a check that made one."""
+        parents = {run.parent for run in self.model.runs if run.kind == "trial"}
+        return next((run for run in reversed(self.model.runs) if run.id in parents), None)
+
+    def ready(self) -> bool:
+        return self._sweep() is not None and bool(self._trials())
+
+    def data_key(self) -> Hashable:
+        return self.model.revision
+
+    def head_key(self) -> Hashable:
+        return None
+
+    def detail(self) -> str:
+        found = self._suggestion()
+        return f"try {short_number(found, 2)}" if found else ""
+
+    def _suggestion(self) -> float | None:
+        found = self.model.facts.keep("suggestion", self._told_suggestion)
+        rate = found.get("lr")
+        return float(rate) if isinstance(rate, (int, float)) and rate > 0 else None
+
+    def _told_suggestion(self) -> dict[str, Any]:
+        sweep, session = self._sweep(), self.model.session
+        if sweep is None or session is None:
+            return {}
+        for event in reversed(session.events(sweep.id, ["sweep", "check"])):
+            told = event.data.get("suggestion") or (event.data.get("measured") or {}).get("suggestion")
+            if isinstance(told, dict):
+                return told
+        return {}
+
+    def _trials(self) -> list[Trial]:
+        sweep = self._sweep()
+        runs = [run for run in self.model.runs if sweep is not None and run.parent == sweep.id and run.kind == "trial"]
+        found = [self._trial(run) for run in runs]
+        return [trial for trial in found if trial is not None]
+
+    def _trial(self, run: Run) -> Trial | None:
+        key = (run.id, run.status, run.steps)
+        if key not in self._known:
+            self._known[key] = self._measure(run)
+        return self._known[key]
+
+    def _measure(self, run: Run) -> Trial | None:
+        rate, session = rate_of(run), self.model.session
+        if rate is None or rate <= 0 or session is None or run.steps < 1:
+            return None
+        last = session.buckets("train/loss", run.id, max(run.steps - 10, 0), run.steps, 10)
+        finite = last.mean[np.isfinite(last.mean)]
+        told = (run.reason or "").startswith("diverged")
+        diverged = told or bool(np.any(last.bad > 0)) or not len(finite)
+        loss = float("nan") if diverged or not len(finite) else float(finite.mean())
+        return Trial(run.id, rate, seed_of(run), loss, diverged)
+
+    # drawing
+
+    def draw_data(self) -> None:
+        self.trials = sorted(self._trials(), key=lambda trial: trial.rate)
+        rates = log10(np.array([trial.rate for trial in self.trials]))
+        losses = log10(np.array([trial.loss for trial in self.trials]))
+        self.chart.set_extent_of_values(rates.min() - 0.3, rates.max() + 0.3)
+        self.chart.set_y_range(*(finite_range(losses) or (-1.0, 1.0)), 0.12)
+        self._show_spread(rates, losses)
+        self.suggestion.show(self._suggestion())
+        self.chart.marks.show(bad=rates[[trial.diverged for trial in self.trials]])
+
+    def _show_spread(self, rates: np.ndarray, losses: np.ndarray) -> None:
+        accent = QColor(theme().tokens.accent)
+        xs = np.unique(rates)
+        groups = [losses[(rates == x) & np.isfinite(losses)] for x in xs]
+        mean, low, high = (
+            np.array([reduce(group) if len(group) else np.nan for group in groups])
+            for reduce in (np.mean, np.min, np.max)
+        )
+        self.spread.show(xs, low, high, with_alpha(theme().tokens.accent, 0.16))
+        middle = Stroke("mean", xs, mean, accent, 2.0)
+        dots = Stroke("trials", rates, losses, accent, 3.0, dots=True)
+        self.lines.show([middle, dots])
+
+    def draw_head(self) -> None:
+        self.update()
+
+    def _nearest(self, x: float) -> Trial | None:
+        return min(self.trials, key=lambda trial: abs(math.log10(trial.rate) - x), default=None)
+
+    def _clicked(self, point: QPointF) -> None:
+        trial = self._nearest(point.x())
+        if trial is not None:
+            self.model.choose_run(trial.run)
+
+    def _hover(self, x: float, _y: float) -> str:
+        trial = self._nearest(x)
+        if trial is None:
+            return ""
+        same = [other for other in self.trials if other.rate == trial.rate]
+        losses = ", ".join("diverged" if other.diverged else short_number(other.loss) for other in same)
+        return f"rate {short_number(trial.rate)}\nfinal loss {losses}\nclick to open the run"
+
+    def table(self) -> Table:
+        columns = ("rate", "seed", "loss", "run")
+        return [(name, np.array([getattr(trial, name) for trial in self.trials])) for name in columns]
+
+
+def rate_of(run: Run) -> float | None:
+    """The learning rate of a trial, from what it says of itself or from its config, nested or flat."""
+    config: Mapping[str, Any] = run.config or {}
+    nested = config.get("optimizer")
+    places = (run.info.get("lr"), config.get("optimizer.lr"), config.get("lr"))
+    told = [*places, nested.get("lr") if isinstance(nested, dict) else None]
+    told.append((run.info.get("optimizer") or {}).get("lr"))
+    return next((float(value) for value in told if isinstance(value, (int, float))), None)
+
+
+def seed_of(run: Run) -> int:
+    """The seed of a trial, 0 where it tells none."""
+    config = run.config or {}
+    nested = config.get("train")
+    places = (run.info.get("seed"), config.get("train.seed"), nested.get("seed") if isinstance(nested, dict) else None)
+    return next((int(value) for value in places if isinstance(value, int)), 0)
