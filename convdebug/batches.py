@@ -96,9 +96,7 @@ class Source:
         )
 
 
-def source(
-    data: Any, batch_size: int | None, shuffle: bool, collate_fn: Callable[..., Any] | None, workers: int
-) -> Source:
+def source(data: Any, batch_size: int, shuffle: bool, collate_fn: Callable[..., Any] | None, workers: int) -> Source:
     """The source of the batches of a data set, of a pair of tensors, or of a DataLoader.
 
     An ordinary DataLoader is taken apart, so that its order can be fixed and its batch size changed; it keeps its own
@@ -130,6 +128,11 @@ def _seeded_first(loader: DataLoader[Any], seed: int, epoch: int) -> Iterator[An
         first = list(itertools.islice(batches, 1))
     yield from first
     yield from batches
+
+
+def examples_of(data: Any) -> Any:
+    """The data set behind a DataLoader, or the data themselves."""
+    return data.dataset if isinstance(data, DataLoader) else data
 
 
 def as_dataset(data: Any) -> Any:

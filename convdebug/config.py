@@ -54,9 +54,13 @@ class RunConfig(Section):
             raise UserError(explain(error)) from None
 
     @classmethod
-    def load(cls, path: str | Path | None = None, sets: Sequence[str] = ()) -> "RunConfig":
-        """From a TOML file (or the defaults), then each ``KEY=VALUE`` in turn."""
-        given = flattened(read_toml(path)) if path is not None else {}
+    def load(
+        cls, path: str | Path | None = None, sets: Sequence[str] = (), base: Mapping[str, Any] | None = None
+    ) -> "RunConfig":
+        """From ``base`` (or the defaults), then a TOML file, then each ``KEY=VALUE`` in turn."""
+        given = flattened(base or {})
+        if path is not None:
+            given |= flattened(read_toml(path))
         for each in sets:
             given |= parse_set(each)
         return cls.of(given)
@@ -94,7 +98,7 @@ class RunConfig(Section):
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
         """JSON Schema, one object a section and no references; ``live`` marks what may change during a run."""
-        schema = cls.model_json_schema()
+        schema = super().model_json_schema()
         definitions = schema.pop("$defs")
         for section in schema["properties"].values():
             definition = definitions[section.pop("$ref").rpartition("/")[2]]
@@ -102,6 +106,11 @@ class RunConfig(Section):
             section.update({key: value for key, value in definition.items() if key != "title"})
             section["properties"] = {key: _one_type(field) for key, field in definition["properties"].items()}
         return schema
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **how: Any) -> dict[str, Any]:
+        """The same as ``json_schema``, under pydantic's name."""
+        return cls.json_schema()
 
 
 def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from convdebug import regularization
-from convdebug.batches import Source, call_model, seeded, source, split_batch, to_device
+from convdebug.batches import Source, call_model, examples_of, seeded, source, split_batch, to_device
 from convdebug.catalogue import build
 from convdebug.catalogue.datasets.pictures import PictureDataset
 from convdebug.catalogue.regularizers import l2
@@ -34,7 +34,8 @@ class Target:
     make_optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
     val_data: Any = None
     loss: Callable[[Any, Any], Tensor] = field(default_factory=nn.CrossEntropyLoss)
-    batch_size: int | None = None
+    batch_size: int = 0
+    """0 takes the DataLoader's, or 32."""
     make_scheduler: Callable[[Optimizer], Any] | None = None
     num_classes: int | None = None
     collate_fn: Callable[[list[Any]], Any] | None = None
@@ -53,7 +54,7 @@ class Target:
             if not callable(getattr(self, name)) or (name == "make_model" and isinstance(self.make_model, nn.Module)):
                 given = type(getattr(self, name)).__name__
                 raise UserError(f"{name} of a Target must be a function, not {given}: {WANTED[name]}")
-        if self.batch_size is None:
+        if not self.batch_size:
             self.batch_size = self.batches_of("train").batch_size
 
     @classmethod
@@ -67,7 +68,7 @@ class Target:
             train_data=data.train,
             val_data=data.val if len(data.val) else None,
             make_optimizer=lambda parameters: build.optimizer(parameters, config.optimizer),
-            make_scheduler=build.scheduler(config, train.batches_per_epoch or 1),
+            make_scheduler=lambda optimizer: build.scheduler(optimizer, config, train.batches_per_epoch or 1),
             batch_size=config.data.batch_size,
             num_classes=len(data.train.classes),
             num_workers=config.data.workers,
@@ -102,10 +103,15 @@ class Target:
         config = self.config or RunConfig()
         return config.changed(**{f"optimizer.{key}": value for key, value in overrides.items()}).optimizer
 
-    def scheduler(self, optimizer: Optimizer) -> Any:
-        """The scheduler, or None when the rate is constant."""
+    def scheduler(self, optimizer: Optimizer, steps: int | None = None) -> Any:
+        """The scheduler for a run of ``steps`` (as configured when not given), or None when the rate is constant.
+
+        The catalogue's schedules move at every step (``plateau`` with every validation).
+        """
         if self.make_scheduler is None:
             return None
+        if self.config is not None:
+            return build.scheduler(optimizer, self.config, self.batches_of("train").batches_per_epoch or 1, steps)
         with users_code(f"make_scheduler of {self.name}"):
             return self.make_scheduler(optimizer)
 
@@ -133,6 +139,12 @@ class Target:
         """One batch of ``count`` training examples without augmentation: the first ones, or drawn by ``seed``."""
         plain = replace(self, train_data=without_augmentation(self.train_data), shuffle=seed is not None)
         return next(plain.batches("train", seed or 0, 0, count))
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The names of the classes where the data set has them."""
+        names = getattr(examples_of(self.train_data), "classes", None)
+        return tuple(map(str, names)) if names is not None else None
 
     @property
     def expected_initial_loss(self) -> float | None:

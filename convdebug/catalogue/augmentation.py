@@ -5,6 +5,11 @@ from torch import Tensor
 from torch.nn import functional
 
 
+def untouched(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """The pictures as they are."""
+    return pixels
+
+
 def flip(pixels: Tensor, generator: torch.Generator) -> Tensor:
     """Each picture mirrored left to right with probability one half."""
     mirrored = torch.rand(len(pixels), generator=generator) < 0.5

@@ -1,18 +1,22 @@
 """From a RunConfig to its parts: data, model, optimizer, schedule."""
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from convdebug.catalogue import entry_of
-from convdebug.catalogue.datasets.pictures import PictureData, PictureDataset
+from convdebug.catalogue.datasets.pictures import PictureData, PictureDataset, Preprocess
 from convdebug.catalogue.models.parts import Recipe
 from convdebug.catalogue.schedules import Length
 from convdebug.config import RunConfig
 from convdebug.settings import DataConfig, OptimizerConfig
+
+NOT_ABOUT_PICTURES = ("batch_size", "preprocessing", "augmentation", "shuffle", "workers")
 
 
 @dataclass(frozen=True)
@@ -30,15 +34,32 @@ class Splits:
 
 def picture_data(settings: DataConfig) -> PictureData:
     """The pictures that the settings name, after ``holdout`` and the limits."""
-    load = entry_of("data.name", settings.name).load()
-    data: PictureData = load(settings)
+    return _picture_data(_about_pictures(settings))
+
+
+def _about_pictures(settings: DataConfig) -> DataConfig:
+    """The settings with all that does not choose pictures at its default: one cache key for the same pictures."""
+    usual = {key: DataConfig.model_fields[key].default for key in NOT_ABOUT_PICTURES}
+    return settings.model_copy(update={**usual, "root": str(settings.folder())})
+
+
+@functools.lru_cache(maxsize=2)
+def _picture_data(settings: DataConfig) -> PictureData:
+    data: PictureData = entry_of("data.name", settings.name).load()(settings)
     return data.limited(settings)
+
+
+@functools.lru_cache(maxsize=4)
+def _preprocess(settings: DataConfig, name: str) -> Preprocess:
+    fit: Callable[[Tensor], Preprocess] = entry_of("data.preprocessing", name).load()
+    return fit(_picture_data(settings).train.pixels)
 
 
 def splits(settings: DataConfig) -> Splits:
     """Both splits, with preprocessing from the statistics of the training split alone."""
-    data = picture_data(settings)
-    preprocess = entry_of("data.preprocessing", settings.preprocessing).load()(data.train.pixels)
+    about_pictures = _about_pictures(settings)
+    data = _picture_data(about_pictures)
+    preprocess = _preprocess(about_pictures, settings.preprocessing)
     augment = entry_of("data.augmentation", settings.augmentation).load() if settings.augmentation != "none" else None
     return Splits(
         PictureDataset(data.train, data.class_names, preprocess, augment),
@@ -65,8 +86,8 @@ def optimizer(parameters: Iterable[Parameter], settings: OptimizerConfig) -> Opt
     return entry_of("optimizer.name", settings.name).load()(parameters, settings)
 
 
-def scheduler(config: RunConfig, steps_per_epoch: int) -> Callable[[Optimizer], object]:
-    """From an optimizer to the scheduler that the config names, or None for a constant rate."""
-    steps = config.train.steps or config.train.epochs * steps_per_epoch
+def scheduler(optimizer: Optimizer, config: RunConfig, steps_per_epoch: int, steps: int | None = None) -> Any:
+    """The scheduler that the config names for a run of ``steps``; None for a constant rate."""
+    planned = steps or config.train.steps or config.train.epochs * steps_per_epoch
     make = entry_of("schedule.name", config.schedule.name).load()
-    return lambda optimizer: make(optimizer, config.schedule, Length(steps, steps_per_epoch))
+    return make(optimizer, config.schedule, Length(planned, steps_per_epoch))

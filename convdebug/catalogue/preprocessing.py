@@ -70,3 +70,40 @@ def channel_moments(pixels: Tensor) -> tuple[Tensor, Tensor]:
     std = (squares / count - mean.square()).clamp(min=0).sqrt()
     shape = (-1, *[1] * (pixels.dim() - 2))
     return mean.float().view(shape), std.float().view(shape)
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """(pixels − mean) turned by a matrix (D, D), in the shape of the pixels."""
+
+    mean: Tensor
+    matrix: Tensor
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        flat = (pixels - self.mean).flatten(1)
+        return (flat @ self.matrix).view(pixels.shape)
+
+
+def pca(pixels: Tensor) -> Preprocess:
+    """Decorrelated: turned onto the principal axes, the largest first, and all of it scaled by one number."""
+    mean, values, axes = principal_axes(pixels)
+    return Rotation(mean, axes / values.mean().clamp(min=1e-12).sqrt())
+
+
+def whitening(pixels: Tensor) -> Preprocess:
+    """Whitened and turned back (ZCA), so that pictures still look like pictures."""
+    mean, values, axes = principal_axes(pixels)
+    return Rotation(mean, (axes / _deviations(values)) @ axes.T)
+
+
+def _deviations(values: Tensor) -> Tensor:
+    """Deviations along the axes; the smallest are raised to a thousandth of the largest, so that noise stays small."""
+    return values.clamp(min=0).sqrt().clamp(min=1e-3 * float(values.max()) ** 0.5)
+
+
+def principal_axes(pixels: Tensor, most: int = 10_000) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean picture, variances (D,) and axes (D, D) in columns, largest first, from at most ``most`` examples."""
+    mean = mean_picture(pixels)
+    flat = (pixels[:most].float() - mean).flatten(1)
+    values, axes = torch.linalg.eigh(flat.T @ flat / len(flat))
+    return mean, values.flip(0), axes.flip(1)

@@ -1,6 +1,8 @@
 """shapes10, the embedded default: ten classes of shapes and textures of 32×32 RGB, made by a seeded generator."""
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -78,31 +80,40 @@ CLASSES: dict[str, Callable[[Array, Array], Array]] = {
 
 
 def shapes10(settings: DataConfig) -> PictureData:
-    """10,000 and 2,000 pictures; always the same."""
-    pixels, labels = draw(TRAIN + VAL, seed=10)
-    whole = Pictures(torch.from_numpy(pixels), torch.from_numpy(labels))
-    return PictureData(whole.first(TRAIN), whole.last(VAL), tuple(CLASSES))
+    """10,000 and 2,000 pictures; always the same, and the first ones the same whatever the limit."""
+    wanted = TRAIN if settings.holdout else min(settings.limit or TRAIN, TRAIN)
+    return PictureData(_pictures(wanted, 0), _pictures(min(settings.val_limit or VAL, VAL), 1), tuple(CLASSES))
+
+
+def _pictures(count: int, seed: int) -> Pictures:
+    pixels, labels = draw(count, seed)
+    return Pictures(torch.from_numpy(pixels), torch.from_numpy(labels))
 
 
 def draw(count: int, seed: int) -> tuple[Array, Array]:
-    """``count`` pictures, uint8 (N, 3, 32, 32), and labels, int64 (N,), every class as often as the others."""
-    random = np.random.default_rng(seed)
-    labels = random.permutation(np.arange(count) % len(CLASSES)).astype(np.int64)
-    pixels = np.empty((count, 3, SIDE, SIDE), np.uint8)
-    for start in range(0, count, CHUNK):
-        part = slice(start, start + CHUNK)
-        pixels[part] = _draw_chunk(labels[part], random)
+    """``count`` pictures, uint8 (N, 3, 32, 32), and labels, int64 (N,), every class about as often as the others."""
+    chunks = -(-count // CHUNK)
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+        drawn = list(threads.map(_draw_chunk, [(seed, number) for number in range(chunks)]))
+    pixels, labels = (np.concatenate(parts)[:count] for parts in zip(*drawn, strict=True))
     return pixels, labels
 
 
-def _draw_chunk(labels: Array, random: np.random.Generator) -> Array:
+def _draw_chunk(seed: tuple[int, int]) -> tuple[Array, Array]:
+    """Chunks have random states of their own, so that they can be drawn in any order and number."""
+    random = np.random.default_rng(seed)
+    labels = random.permutation(np.arange(CHUNK) % len(CLASSES)).astype(np.int64)
+    return _draw(labels, random), labels
+
+
+def _draw(labels: Array, random: np.random.Generator) -> Array:
     count = len(labels)
     ground = _between(random, 50, 190, (count, 3))
     colour = ground + _contrast(random, count)
     canvas = ground[:, :, None, None] + _slope(random, count)
     canvas = _clutter(canvas, random)
     canvas += _coverage(labels, random)[:, None] * (colour[:, :, None, None] - canvas)
-    canvas += random.standard_normal(canvas.shape, np.float32) * 14
+    canvas += random.standard_normal(canvas.shape, np.float32) * 20
     return np.clip(canvas, 0, 255).astype(np.uint8)
 
 
@@ -112,7 +123,7 @@ def _between(random: np.random.Generator, low: float, high: float, shape: tuple[
 
 def _contrast(random: np.random.Generator, count: int) -> Array:
     """How the object's colour differs from the ground's, (N, 3): lighter more often than darker."""
-    sign = np.where(random.random(count) < 0.8, 1, -1)[:, None]
+    sign = np.where(random.random(count) < 0.85, 1, -1)[:, None]
     return (sign * _between(random, 30, 90, (count, 3))).astype(np.float32)
 
 
@@ -139,9 +150,9 @@ def _coverage(labels: Array, random: np.random.Generator) -> Array:
     """How much of each pixel the object covers, 0 to 1, (N, 32, 32)."""
     count = len(labels)
     axis = np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2
-    down, right = _between(random, -5, 5, (2, count, 1, 1))
-    size = _between(random, 8, 12, (count, 1, 1))
-    turn = _between(random, -0.25, 0.25, (count, 1, 1))
+    down, right = _between(random, -7.5, 7.5, (2, count, 1, 1))
+    size = _between(random, 6.5, 12, (count, 1, 1))
+    turn = _between(random, -0.3, 0.3, (count, 1, 1))
     y, x = (axis[:, None] - down) / size, (axis - right) / size
     u, v = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
     field = np.empty_like(u)
