@@ -1,0 +1,326 @@
+"""The bar above everything: run, pause, step, stop, the values that change live, and how far and how fast it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from PyQt6.QtCore import QEvent, QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QKeyEvent, QKeySequence, QResizeEvent, QShortcut
+from PyQt6.QtWidgets import QHBoxLayout, QLineEdit, QProgressBar, QPushButton, QSizePolicy, QWidget
+
+from convdebug_gui.controls import button, label
+from convdebug_gui.field_row import mark_problem
+from convdebug_gui.fields import Field, fields, parse, shown
+from convdebug_gui.reading import LIVE_KEYS, Reading, count, duration
+from convdebug_gui.theme import theme
+
+SHORT = {
+    "optimizer.lr": "rate",
+    "optimizer.momentum": "momentum",
+    "optimizer.weight_decay": "decay",
+    "data.batch_size": "batch",
+}
+FIELD_WIDTH = 60
+
+
+LEAST_ROOM = {"optimizer.momentum": 760, "optimizer.weight_decay": 1240, "data.batch_size": 1360}
+
+
+class State(Enum):
+    """What the engine of this window is doing."""
+
+    IDLE = "idle"
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+
+
+class LiveField(QLineEdit):
+    """One value that changes live: Enter wishes it, Escape takes it back, up and down turn it."""
+
+    wished = pyqtSignal(str, object)
+
+    def __init__(self, field: Field, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.field = field
+        self._in_force: Any = None
+        self._awaited: Any = None
+        self.setProperty("role", "number")
+        self.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.setAccessibleName(field.title)
+        self.setFixedWidth(theme().pixels(FIELD_WIDTH))
+        self._say("")
+        self.textEdited.connect(self._check)
+        self.returnPressed.connect(self.wish)
+
+    def show_value(self, value: Any) -> None:
+        """The value in force; what is being typed is left alone."""
+        arrived = self._awaited is not None and _same(value, self._awaited)
+        if arrived:
+            self._awaited = None
+            self._say("")
+        if value == self._in_force and not arrived:
+            return
+        self._in_force = value
+        if not (self.hasFocus() and self.isModified()) and self._awaited is None:
+            self.setText(shown(value))
+            self.setCursorPosition(0)
+
+    def wish(self) -> None:
+        """Ask for what is typed, where it is a value."""
+        if not self._check():
+            return
+        value = parse(self.field, self.text())
+        self.setModified(False)
+        if not _same(value, self._in_force):
+            self._awaited = value
+            self._say(f"asked for {shown(value)}; the run takes it at its next step")
+            self.wished.emit(self.field.key, value)
+
+    def take_back(self) -> None:
+        self._awaited = None
+        self.setText(shown(self._in_force))
+        self.setModified(False)
+        self._check()
+
+    def forget(self) -> None:
+        """No run is going on: nothing is in force and nothing awaited."""
+        self._awaited = None
+        self._say("")
+
+    def _check(self) -> bool:
+        try:
+            parse(self.field, self.text())
+        except ValueError as error:
+            mark_problem(self, True)
+            self._say(str(error))
+            return False
+        mark_problem(self, False)
+        self._say("")
+        return True
+
+    def _say(self, words: str) -> None:
+        self.setToolTip("\n".join(part for part in (f"{self.field.title} ({self.field.key})", words, HINT) if part))
+
+    def event(self, event: QEvent | None) -> bool:
+        """Escape belongs to this field while it has the keyboard, not to the window."""
+        escape = isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape
+        if escape and event is not None and event.type() == QEvent.Type.ShortcutOverride:
+            event.accept()
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        if event is not None and event.key() == Qt.Key.Key_Escape:
+            self.take_back()
+        elif event is not None and event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down):
+            self._turn(up=event.key() == Qt.Key.Key_Up)
+        else:
+            super().keyPressEvent(event)
+
+    def _turn(self, up: bool) -> None:
+        try:
+            value = parse(self.field, self.text())
+        except ValueError:
+            return
+        self.setText(shown(turned(self.field, value, up)))
+        self.setModified(True)
+        self._check()
+
+
+HINT = "Enter: change it now · Esc: back · ↑ ↓: turn it"
+
+
+def turned(field: Field, value: float, up: bool) -> float:
+    """The next value up or down: rates by half a decade, shares by 0.05, batches by doubling."""
+    if field.kind == "integer":
+        return max(1, int(value * 2 if up else value / 2))
+    if field.below == 1:
+        return min(0.99, max(0.0, round(value + (0.05 if up else -0.05), 2)))
+    if value == 0:
+        return 1e-4 if up else 0.0
+    return float(f"{value * 10**0.5 if up else value / 10**0.5:.1e}")
+
+
+def _same(first: Any, second: Any) -> bool:
+    if first is None or second is None:
+        return first is second
+    return abs(float(first) - float(second)) <= 1e-5 * max(abs(float(first)), abs(float(second)))
+
+
+class LiveControl(QWidget):
+    """Buttons, live values and readouts; everything it wants is a signal, everything it knows is shown to it."""
+
+    run_wanted = pyqtSignal()
+    wish = pyqtSignal(str, object)
+    stop_wanted = pyqtSignal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.state = State.IDLE
+        self.run_button = button("Run", "primary", "Start a run with what the form says (Ctrl+R)")
+        self.pause_button = button("Pause", "", "Pause after the step at hand (Ctrl+P)")
+        self.step_button = button("Step", "", "One training step, then pause (Ctrl+.)")
+        self.stop_button = button("Stop", "", "End the run cleanly; everything recorded is kept (Ctrl+Shift+S)")
+        self._connect()
+        self.live_fields: dict[str, LiveField] = {}
+        self._labels: dict[str, QWidget] = {}
+        self._live_row = QHBoxLayout()
+        self._live_row.setSpacing(6)
+        self.readout = label("", "small-number")
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 1000)
+        self.progress.setTextVisible(False)
+        self.progress.setFixedWidth(theme().pixels(76))
+        self.progress.setAccessibleName("Progress of the run")
+        self.left = label("", "small-number")
+        self._lay_out()
+        self._show_icons()
+        theme().changed.connect(self._show_icons)
+        self.set_state(State.IDLE)
+
+    def _connect(self) -> None:
+        for widget, shortcut, act in (
+            (self.run_button, "", self._run),
+            (self.pause_button, "Ctrl+P", self.pause_or_continue),
+            (self.step_button, "Ctrl+.", self._step),
+            (self.stop_button, "Ctrl+Shift+S", self._stop),
+        ):
+            widget.clicked.connect(act)
+            if shortcut:
+                QShortcut(QKeySequence(shortcut), self, widget.click)
+
+    def _lay_out(self) -> None:
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(8)
+        for widget in (self.run_button, self.pause_button, self.step_button, self.stop_button):
+            layout.addWidget(widget)
+        layout.addSpacing(12)
+        layout.addLayout(self._live_row)
+        layout.addStretch(1)
+        layout.addWidget(self.readout)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.left)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def _show_icons(self) -> None:
+        paused = self.state == State.PAUSED
+        side = theme().pixels(14)
+        for widget, name, color in (
+            (self.run_button, "play-fill", "on_accent"),
+            (self.pause_button, "play-fill" if paused else "pause-fill", "ink"),
+            (self.step_button, "skip-forward-fill", "ink"),
+            (self.stop_button, "stop-fill", "ink"),
+        ):
+            widget.setIcon(theme().icon(name, color))
+            widget.setIconSize(QSize(side, side))
+
+    def set_schema(self, schema: Mapping[str, Any]) -> None:
+        """Make the live fields from the engine's schema, the usual ones in the usual order."""
+        known = {field.key: field for field in fields(schema) if field.live}
+        for key in LIVE_KEYS:
+            if key in known and key not in self.live_fields:
+                self._add_live(known[key])
+        self._enable()
+        self._fit()
+
+    def _add_live(self, field: Field) -> None:
+        live = LiveField(field)
+        live.wished.connect(self._wish_value)
+        caption = label(SHORT[field.key], "dim")
+        caption.setBuddy(live)
+        self._live_row.addWidget(caption)
+        self._live_row.addWidget(live)
+        self._live_row.addSpacing(4)
+        self.live_fields[field.key] = live
+        self._labels[field.key] = caption
+
+    def _wish_value(self, key: str, value: object) -> None:
+        self.wish.emit("set", {key: value})
+
+    def set_state(self, state: State) -> None:
+        """Offer what can be done in a state, and only that."""
+        changed, self.state = state != self.state, state
+        self.pause_button.setText("Continue" if state == State.PAUSED else "Pause")
+        self.stop_button.setText("Stopping …" if state == State.STOPPING else "Stop")
+        self.run_button.setText("Starting …" if state == State.STARTING else "Run")
+        if changed:
+            self._show_icons()
+        self._enable()
+
+    def _enable(self) -> None:
+        going = self.state in (State.RUNNING, State.PAUSED)
+        self.run_button.setEnabled(self.state == State.IDLE)
+        for widget in (self.pause_button, self.step_button, *self.live_fields.values()):
+            widget.setEnabled(going)
+        self.stop_button.setEnabled(going or self.state == State.STARTING)
+        if not going:
+            for live in self.live_fields.values():
+                live.forget()
+
+    def show_values(self, values: Mapping[str, Any]) -> None:
+        """The live values in force."""
+        for key, live in self.live_fields.items():
+            live.show_value(values.get(key))
+
+    def show_reading(self, reading: Reading | None) -> None:
+        """The readouts at the right; None leaves them empty."""
+        self.readout.setText(readout(reading) if reading is not None else "")
+        share = reading.share if reading is not None else None
+        self.progress.setVisible(share is not None)
+        self.progress.setValue(round(1000 * (share or 0.0)))
+        self.left.setText(self._left(reading) if reading is not None else "")
+
+    def _left(self, reading: Reading) -> str:
+        if self.state == State.PAUSED:
+            return "paused"
+        if self.state == State.IDLE or reading.seconds_left is None:
+            return f"step {reading.step:,}".replace(",", " ")
+        return f"{duration(reading.seconds_left)} left"
+
+    def _run(self) -> None:
+        self.run_wanted.emit()
+
+    def _stop(self) -> None:
+        self.stop_wanted.emit()
+
+    def pause_or_continue(self) -> None:
+        self.wish.emit("continue" if self.state == State.PAUSED else "pause", None)
+
+    def _step(self) -> None:
+        self.wish.emit("step", None)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(theme().pixels(520), super().minimumSizeHint().height())
+
+    def _fit(self) -> None:
+        """Where there is little room the rarer values are left to the form, then the readouts to their tooltip."""
+        room = self.width() / theme().scale
+        for key, least in LEAST_ROOM.items():
+            for widget in (self.live_fields.get(key), self._labels.get(key)):
+                if widget is not None:
+                    widget.setVisible(room >= least)
+        self.readout.setVisible(room >= 880)
+
+    def buttons(self) -> list[QPushButton]:
+        return [self.run_button, self.pause_button, self.step_button, self.stop_button]
+
+
+def readout(reading: Reading) -> str:
+    """Device, speed, what watching costs, epoch: as far as they are known."""
+    parts = [reading.device] if reading.device else []
+    if reading.images_per_s is not None:
+        parts.append(f"{count(reading.images_per_s)} img/s")
+    if reading.overhead is not None:
+        parts.append(f"watch {100 * reading.overhead:.1f} %")
+    if reading.epoch is not None and reading.epochs:
+        parts.append(f"epoch {min(reading.epochs, int(reading.epoch) + 1)}/{reading.epochs}")
+    return " · ".join(parts)

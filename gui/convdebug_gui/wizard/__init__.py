@@ -1,0 +1,1 @@
+"""The guided sanity checks: a page for each check, all of them small viewers of one session."""
