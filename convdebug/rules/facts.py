@@ -146,6 +146,8 @@ class _Columns:
             end = self.next_step + stride
             last = end - 1 if end < run.steps else None
             steps, values = session.matrix(self.series, run.id, first=self.next_step, last=last)
+            if last is None and run.status == "running":
+                steps, values = steps[:-1], values[:-1]  # the newest row may still lack the columns of a second group
             self.kept.extend(steps, values)
             if last is None:
                 self.next_step = int(steps[-1]) + 1 if len(steps) else self.next_step

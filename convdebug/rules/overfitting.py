@@ -112,7 +112,7 @@ def _remedies(facts: Facts, gap: Gap) -> tuple[Remedy, ...]:
     answer = (
         []
         if augmented
-        else [setting_remedy(facts, "Augment the data: crops and flips.", data__augmentation="crop-flip")]
+        else [setting_remedy(facts, "Augment the data: crops and flips.", data__augmentation="crop+flip")]
     )
     if not dropout:
         answer.append(setting_remedy(facts, "Add dropout.", regularization__dropout=0.5))

@@ -1,0 +1,93 @@
+"""The table of causes and the order that follows from it."""
+
+import pytest
+
+from convdebug.rules import RULES
+from convdebug.rules.causes import CAUSES, arranged
+from convdebug_sessions import Diagnosis
+
+GROUPS_OF_RULES = {rule.name: rule.group for rule in RULES}
+
+
+def diagnosis(rule, severity="error", first_step=0):
+    return Diagnosis(rule=rule, severity=severity, title=rule, message="seen", run=1, first_step=first_step)
+
+
+def order(*diagnoses):
+    return [(each.rule, each.caused_by) for each in arranged(diagnoses, GROUPS_OF_RULES)]
+
+
+def test_no_cause_is_its_own_consequence():
+    def below(rule, path):
+        assert rule not in path, f"{path} -> {rule}"
+        for effect in CAUSES.get(rule, ()):
+            below(effect, (*path, rule))
+
+    for rule in CAUSES:
+        below(rule, ())
+
+
+def test_every_rule_of_this_registry_that_the_table_names_exists_under_that_name():
+    named = set(CAUSES) | {effect for effects in CAUSES.values() for effect in effects}
+    assert len({rule.name for rule in RULES} & named) >= 18
+
+
+def test_the_rate_comes_first_and_its_consequences_follow():
+    found = order(
+        diagnosis("loss-diverged", first_step=1),
+        diagnosis("dead-relu", first_step=4),
+        diagnosis("learning-rate-too-high"),
+        diagnosis("exploding-gradient", first_step=2),
+    )
+    assert found[0] == ("learning-rate-too-high", None)
+    assert {cause for _, cause in found[1:]} == {"learning-rate-too-high"}
+    assert found[1][0] == "loss-diverged"
+
+
+def test_roots_are_ordered_by_the_worst_of_their_tree_then_group_then_step():
+    found = order(
+        diagnosis("overfitting", "warning", 50),
+        diagnosis("loss-not-decreasing"),
+        diagnosis("learning-rate-too-low", "warning"),
+        diagnosis("inputs-not-centered", "warning"),
+        diagnosis("label-out-of-range", first_step=9),
+    )
+    assert [rule for rule, _ in found] == [
+        "label-out-of-range",
+        "learning-rate-too-low",
+        "loss-not-decreasing",
+        "inputs-not-centered",
+        "overfitting",
+    ]
+
+
+def test_an_info_is_no_excuse_for_an_error():
+    found = order(diagnosis("inputs-not-scaled", "info"), diagnosis("learning-rate-too-high"))
+    assert found == [("learning-rate-too-high", None), ("inputs-not-scaled", None)]
+
+
+def test_what_is_ill_before_the_first_update_is_not_the_rates_doing():
+    found = order(diagnosis("learning-rate-too-high"), diagnosis("dead-relu", first_step=0))
+    assert dict(found)["dead-relu"] is None
+
+
+def test_a_cause_does_not_come_long_after_its_consequence():
+    found = order(diagnosis("learning-rate-too-high", first_step=500), diagnosis("dead-relu", first_step=30))
+    assert dict(found)["dead-relu"] is None
+
+
+def test_a_flat_loss_is_the_consequence_of_what_set_in_later():
+    found = order(diagnosis("loss-not-decreasing"), diagnosis("dead-relu", first_step=120))
+    assert found == [("dead-relu", None), ("loss-not-decreasing", "dead-relu")]
+
+
+@pytest.mark.parametrize("cause", ["vanishing-gradient", "symmetric-weights", "dead-relu"])
+def test_a_low_rate_is_not_blamed_where_the_network_cannot_learn(cause):
+    assert order(diagnosis("learning-rate-too-low", "warning"), diagnosis(cause)) == [(cause, None)]
+
+
+def test_every_diagnosis_that_is_kept_appears_once():
+    everything = [diagnosis(rule.name, rule.severities[0]) for rule in RULES]
+    found = [rule for rule, _ in order(*everything)]
+    assert len(found) == len(set(found))
+    assert {"learning-rate-too-low", "underfitting", "loss-not-decreasing"} == set(GROUPS_OF_RULES) - set(found)
