@@ -9,7 +9,7 @@ from convdebug.rules.curves import level, number, running_median
 from convdebug.rules.facts import Curve, Facts, remembered
 from convdebug.rules.loss_diverged import divergence
 from convdebug.rules.remedies import lower_rate, ratio_text
-from convdebug.rules.rule import Finding, Rule
+from convdebug.rules.rule import Finding, Rule, known
 from convdebug.rules.training import Progress, base_rate, first_loss, progress, update_ratio
 from convdebug_sessions import Remedy
 
@@ -102,13 +102,14 @@ def _finding(facts: Facts, what: str, step: int, kick: Kick | None) -> Finding:
     rate = base_rate(facts)
     at_rate = f"At a learning rate of {rate:g} the" if math.isfinite(rate) else "The"
     ratio = f"; {ratio_text(kick.largest)}" if kick else ""
-    evidence = {"learning_rate": rate, "first_loss": first_loss(facts)}
     return Finding(
         "error",
         f"{at_rate} {what}{ratio}. The steps overshoot: lower the rate first.",
         first_step=step,
         last_step=int(facts.curve("train/loss").steps[-1]),
-        evidence=evidence | ({"update_ratio": kick.largest} if kick else {}),
+        evidence=known(
+            learning_rate=rate, first_loss=first_loss(facts), update_ratio=kick.largest if kick else math.nan
+        ),
         remedies=(
             lower_rate(facts, kick.largest if kick else float("nan")),
             Remedy("Sweep the rate on a log scale and take the largest that learns steadily, or warm it up."),

@@ -7,7 +7,7 @@ import numpy as np
 from convdebug.rules.curves import level, noise
 from convdebug.rules.facts import Curve, Facts
 from convdebug.rules.remedies import raise_rate, ratio_text
-from convdebug.rules.rule import Finding, Rule
+from convdebug.rules.rule import Finding, Rule, known
 from convdebug.rules.training import accuracy, base_rate, chance_loss, update_ratio, warming_up
 from convdebug_sessions import Remedy
 
@@ -60,7 +60,7 @@ def _finding(facts: Facts, loss: Curve, usual: float) -> Finding:
         f"time.{_why_accuracy(before, after, moved)}",
         first_step=int(loss.steps[0]),
         last_step=int(loss.steps[-1]),
-        evidence={"learning_rate": rate, "first_loss": first, "last_loss": last, "update_ratio": usual}
+        evidence=known(learning_rate=rate, first_loss=first, last_loss=last, update_ratio=usual)
         | ({"first_accuracy": before, "last_accuracy": after} if moved else {}),
         remedies=(
             raise_rate(facts, usual),

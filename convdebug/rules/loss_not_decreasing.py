@@ -4,7 +4,7 @@ import math
 
 from convdebug.rules.curves import level, noise, number
 from convdebug.rules.facts import Facts
-from convdebug.rules.rule import Finding, Rule
+from convdebug.rules.rule import Finding, Rule, known
 from convdebug.rules.training import Progress, begins_at_the_start, progress, warming_up
 from convdebug_sessions import Remedy
 
@@ -29,7 +29,7 @@ def judge(facts: Facts) -> Finding | None:
         f"{_chance(now)}. Something keeps the network from learning at all.",
         first_step=int(loss.steps[0]),
         last_step=int(loss.steps[-1]),
-        evidence={"first_loss": now.start, "last_loss": now.now, "expected": now.chance},
+        evidence=known(first_loss=now.start, last_loss=now.now, expected=now.chance),
         remedies=(
             Remedy("Try to overfit 20 examples; if that fails, the fault is in the model, the loss or the optimizer."),
             Remedy("If it succeeds, look at the learning rate, and whether labels still belong to their inputs."),

@@ -41,7 +41,7 @@ RULE = Rule(
     "size, and the "
     "usual rates are far too high.",
     causes="reduction='sum', or an own loss that ends in sum().",
-    remedies="Use the mean.",
+    remedies="Use the mean (reduction='mean'); or divide the learning rate by the batch size.",
     source="The first loss is within a factor of 1.5 of batch size × ln C.",
     judge=judge,
 )

@@ -8,7 +8,7 @@ import numpy as np
 from convdebug.rules.curves import level, number
 from convdebug.rules.facts import Curve, Facts
 from convdebug.rules.remedies import setting_remedy
-from convdebug.rules.rule import Finding, Rule
+from convdebug.rules.rule import Finding, Rule, known
 from convdebug_sessions import Remedy
 
 LEAST_EVALUATIONS = 4
@@ -95,13 +95,13 @@ def _finding(facts: Facts, gap: Gap) -> Finding:
         f"training loss went on from {number(gap.training_then)} to {number(gap.training_now)}{accuracies}. {meaning}",
         first_step=gap.best_step,
         last_step=gap.last_step,
-        evidence={
-            "best_val_loss": gap.best,
-            "val_loss": gap.validation,
-            "train_loss": gap.training_now,
-            "train_accuracy": gap.training_accuracy,
-            "val_accuracy": gap.validation_accuracy,
-        },
+        evidence=known(
+            best_val_loss=gap.best,
+            val_loss=gap.validation,
+            train_loss=gap.training_now,
+            train_accuracy=gap.training_accuracy,
+            val_accuracy=gap.validation_accuracy,
+        ),
         remedies=_remedies(facts, gap),
     )
 

@@ -1,5 +1,6 @@
 """What a rule is, and what it hands back when it has found its ailment."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,11 @@ class Rule:
             remedies=finding.remedies,
             layers=finding.layers,
         )
+
+
+def known(**numbers: float) -> dict[str, float]:
+    """Evidence without the numbers that nobody recorded (NaN)."""
+    return {name: value for name, value in numbers.items() if not math.isnan(value)}
 
 
 def worst(severities: Sequence[str]) -> str:

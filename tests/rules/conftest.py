@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -44,13 +45,29 @@ def write_run(recorder: Recorder, *groups: Mapping[str, Any], status: str = "fin
     """One run with its groups of series; `settings`: kind, info, config, parent, parent_step, events, first."""
     events, first = settings.pop("events", ()), settings.pop("first", 0)
     info = INFO | settings.pop("info", {})
-    run = recorder.start_run(settings.pop("kind", "train"), info=info, config=settings.pop("config", CONFIG), **settings)
+    run = recorder.start_run(
+        settings.pop("kind", "train"), info=info, config=settings.pop("config", CONFIG), **settings
+    )
     for group in groups:
         write_series(run, group, first)
     for kind, step, data in events:
         run.event(kind, step, **data)
     run.finish(status)
     return run.id
+
+
+@pytest.fixture
+def synthetic() -> SimpleNamespace:
+    """What synthetic runs are made of, for tests that write their own session."""
+    return SimpleNamespace(
+        write_run=write_run,
+        write_series=write_series,
+        falling=falling,
+        relu_layers=RELU_LAYERS,
+        parameters=PARAMETERS,
+        info=INFO,
+        config=CONFIG,
+    )
 
 
 @pytest.fixture
