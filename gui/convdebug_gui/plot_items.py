@@ -25,9 +25,7 @@ def depth_color(index: int, count: int) -> QColor:
 
 
 def crisp_pen(color: QColor | str, width: float = 1.0, style: Qt.PenStyle = Qt.PenStyle.SolidLine) -> QPen:
-    pen = QPen(QColor(color), width, style)
-    pen.setCosmetic(True)
-    return pen
+    return QPen(QColor(color), width, style)
 
 
 @dataclass(frozen=True)

@@ -261,9 +261,10 @@ class SessionModel(QObject):
 
     @property
     def shown_layers(self) -> list[Layer]:
-        """The layers that the filter lets through."""
+        """The layers that the filter lets through: by name, or where no name has it, by kind."""
         wanted = self.layer_filter.lower()
-        return [layer for layer in self.layers if wanted in layer.name.lower() or wanted in layer.kind.lower()]
+        named = [layer for layer in self.layers if wanted in layer.name.lower()]
+        return named or [layer for layer in self.layers if wanted in layer.kind.lower()]
 
     def pick_layer(self, name: str | None) -> None:
         """Picks a layer in every panel; the same again lets it go."""

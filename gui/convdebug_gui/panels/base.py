@@ -129,7 +129,8 @@ class Panel(QWidget):
     def _show_tools(self) -> None:
         """An empty panel has nothing to switch and no legend."""
         for tool in self.tools:
-            tool.setVisible(not self.is_empty or tool in self.lasting_tools)
+            if tool.parent() is not None:  # else it would become a window of its own
+                tool.setVisible(not self.is_empty or tool in self.lasting_tools)
 
     @property
     def is_empty(self) -> bool:
