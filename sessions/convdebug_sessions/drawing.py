@@ -1,6 +1,6 @@
 """Reduces series to what a plot can show: buckets of a curve, columns of a heat map."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,18 +18,9 @@ def buckets_of(reader: GroupReader, column: int, start: int, end: int, points: i
     level's, the first and the last may reach a little beyond the range.
     """
     width, level = _width(end - start, points, RAW_ROWS)
-    pieces = list(_pieces(reader, [column], start, end, level))
-    cells = np.concatenate([cells for cells, _, _ in pieces], axis=2)
-    row0 = np.concatenate([rows for _, rows, _ in pieces])
-    rows = np.concatenate([np.full(len(rows), per) for _, rows, per in pieces])
-    if not len(row0):
-        steps, values = np.empty(0, np.int64), np.empty(0)
-        return Buckets(steps, steps, values, values, values, steps)
-    starts = np.flatnonzero(np.diff(row0 // width, prepend=-1))
-    merged = levels.merge(cells, rows, starts)[0]
-    lasts = np.append(row0[starts[1:]], row0[-1] + rows[-1]) - 1
-    first_steps, last_steps = reader.steps_of(row0[starts]), reader.steps_of(lasts)
-    minimum, maximum, mean, bad = merged.astype(np.float64)
+    cells, row0, rows = _cells(reader, [column], start, end, level, width)
+    first_steps, last_steps = reader.steps_of(row0), reader.steps_of(row0 + rows - 1)
+    minimum, maximum, mean, bad = cells[0].astype(np.float64)
     return Buckets(first_steps, last_steps, minimum, maximum, mean, bad.astype(np.int64))
 
 
@@ -43,20 +34,50 @@ def _width(rows: int, points: int, raw_rows: int) -> tuple[int, int]:
     return -(-width // size) * size, level
 
 
-Piece = tuple[np.ndarray, np.ndarray, int]
+def _cells(
+    reader: GroupReader, columns: Sequence[int], start: int, end: int, level: int, width: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cells (C, 4, n) of `width` rows each (the outer ones may have fewer), their first rows and their numbers of rows.
 
-
-def _pieces(reader: GroupReader, columns: Sequence[int], start: int, end: int, level: int) -> Iterator[Piece]:
-    """The range from the coarsest level on, then finer ones for what is too new: cells, first rows, rows a cell."""
-    covered = reader.level_ends
-    for number in range(min(level, len(covered) - 1), -1, -1):
+    They come from the coarsest level, and from finer ones for what is too new for it.
+    """
+    size = levels.rows_per_bucket(level)
+    start, end = start // size * size, min(-(-end // size) * size, reader.rows)
+    pieces = []
+    for number in range(min(level, len(reader.level_ends) - 1), -1, -1):
         size = levels.rows_per_bucket(number)
-        stop = min(-(-end // size), covered[number] // size)
-        begin = start // size
-        if begin < stop or number == 0:
-            stop = max(begin, stop)
-            yield reader.cells(number, columns, begin, stop), np.arange(begin, stop) * size, size
-            start = max(start, stop * size)
+        stop = min(end, reader.level_ends[number]) // size * size
+        if start < stop:
+            pieces.append(_piece(reader, columns, start, stop, number, width))
+            start = stop
+    if not pieces:
+        return np.empty((len(columns), levels.PARTS, 0), np.float32), np.empty(0, np.int64), np.empty(0, np.int64)
+    if len(pieces) == 1:
+        return pieces[0]
+    cells, row0, rows = (np.concatenate(parts, axis=-1) for parts in zip(*pieces, strict=True))
+    return _joined(cells, row0, rows, width)
+
+
+Piece = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _piece(reader: GroupReader, columns: Sequence[int], start: int, stop: int, number: int, width: int) -> Piece:
+    """What one level gives for the rows start … stop − 1, joined to `width` rows a cell."""
+    size = levels.rows_per_bucket(number)
+    if number:
+        row0 = np.arange(start, stop, size)
+        cells = reader.cells(number, columns, start // size, stop // size)
+        return _joined(cells, row0, np.full(len(row0), size), width)
+    row0 = np.append(start, np.arange(start // width * width + width, stop, width))
+    values = reader.values(columns, start, stop)
+    return levels.from_rows(values, row0 - start), row0, np.diff(row0, append=stop)
+
+
+def _joined(cells: np.ndarray, row0: np.ndarray, rows: np.ndarray, width: int) -> Piece:
+    starts = np.flatnonzero(np.diff(row0 // width, prepend=-1))
+    if len(starts) == len(row0):
+        return cells, row0, rows
+    return levels.merge(cells, rows, starts), row0[starts], np.add.reduceat(rows, starts)
 
 
 def heat_edges(readers: Sequence[GroupReader], first: int | None, last: int | None, columns: int) -> np.ndarray:
@@ -75,27 +96,28 @@ def heat_of(
     reader: GroupReader, columns: Sequence[int], edges: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sums of the finite values, their counts, and the counts of the others, (len(columns), len(edges) − 1) each."""
-    sums = tuple(np.zeros((len(columns), max(len(edges) - 1, 0))) for _ in range(3))
-    if len(edges) > 1:
-        start, end = reader.range(int(np.ceil(edges[0])), int(np.ceil(edges[-1])) - 1)
-        _, level = _width(end - start, 2 * (len(edges) - 1), 0)
-        for cells, row0, size in _pieces(reader, columns, start, end, level):
-            if len(row0):
-                _add_heat(cells, np.searchsorted(edges, reader.steps_of(row0), "right") - 1, size, *sums)
-    return sums[0], sums[1], sums[2]
+    shape = (len(columns), len(edges) - 1)
+    if not shape[1]:
+        return np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    start, end = reader.range(int(np.ceil(edges[0])), int(np.ceil(edges[-1])) - 1)
+    width, level = _width(end - start, 2 * shape[1], 0)
+    cells, row0, rows = _cells(reader, columns, start, end, level, width)
+    places = np.searchsorted(edges, reader.steps_of(row0), "right") - 1
+    return _summed(cells, rows, np.clip(places, 0, shape[1] - 1), shape)
 
 
-def _add_heat(
-    cells: np.ndarray, places: np.ndarray, size: int, total: np.ndarray, good: np.ndarray, bad: np.ndarray
-) -> None:
-    places = np.clip(places, 0, total.shape[1] - 1)
-    starts = np.flatnonzero(np.diff(places, prepend=-1))
-    merged = levels.merge(cells, np.full(len(places), size), starts).astype(np.float64)
-    rows = np.diff(np.append(starts, len(places))) * size
-    finite = rows - merged[:, levels.BAD]
-    total[:, places[starts]] += np.where(finite > 0, merged[:, levels.MEAN] * finite, 0.0)
-    good[:, places[starts]] += finite
-    bad[:, places[starts]] += merged[:, levels.BAD]
+def _summed(
+    cells: np.ndarray, rows: np.ndarray, places: np.ndarray, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    total, good, bad = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    if len(places):
+        starts = np.flatnonzero(np.diff(places, prepend=-1))
+        merged = levels.merge(cells, rows, starts).astype(np.float64)
+        finite = np.add.reduceat(rows, starts) - merged[:, levels.BAD]
+        total[:, places[starts]] = np.where(finite > 0, merged[:, levels.MEAN] * finite, 0.0)
+        good[:, places[starts]] = finite
+        bad[:, places[starts]] = merged[:, levels.BAD]
+    return total, good, bad
 
 
 def held(mean: np.ndarray, seen: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ class _Level:
     def __init__(self, number: int, width: int) -> None:
         self.end = 0
         self.starts = self.first_steps = self.last_steps = np.empty(0, np.int64)
-        self.packed_steps: list[bytes | None] = []
+        self.packed_steps: dict[int, bytes] = {}
         self._steps = np.empty((64, 2 if number else 1), np.int64)
         self._values = np.empty((64, width * (levels.PARTS if number else 1)), np.float32)
         self._fill = 0
@@ -34,6 +34,11 @@ class _Level:
     def entries(self) -> int:
         return self.end + self._fill
 
+    @property
+    def uneven(self) -> list[int]:
+        """The chunks whose steps are kept one by one."""
+        return list(self.packed_steps)
+
     def add(self, steps: np.ndarray, values: np.ndarray) -> None:
         fill = self._fill + len(steps)
         if fill > len(self._steps):
@@ -45,10 +50,11 @@ class _Level:
     def add_chunks(self, end: int, directory: Sequence[tuple]) -> None:
         """Full chunks up to entry `end`; what they hold leaves the tail."""
         starts, _, first, last, packed = zip(*directory, strict=True)
+        known = len(self.starts)
         self.starts = np.append(self.starts, np.array(starts, np.int64))
         self.first_steps = np.append(self.first_steps, np.array(first, np.int64))
         self.last_steps = np.append(self.last_steps, np.array(last, np.int64))
-        self.packed_steps.extend(packed)
+        self.packed_steps.update({known + index: each for index, each in enumerate(packed) if each is not None})
         kept = max(0, self.entries - end)
         self._steps[:kept] = self._steps[self._fill - kept : self._fill].copy()
         self._values[:kept] = self._values[self._fill - kept : self._fill].copy()
@@ -102,8 +108,9 @@ class GroupReader:
 
     def _checked_end(self, number: int, directory: Sequence[tuple]) -> int:
         length, end = levels.chunk_length(number), self._levels[number].end
-        for row0, rows, *_ in directory:
-            if row0 != end or rows != length:
+        for row0, rows, first, last, packed in directory:
+            even = number > 0 or packed is not None or (last - first) % (length - 1) == 0
+            if row0 != end or rows != length or last - first < length - 1 or not even:
                 raise SessionError("the session is damaged: a chunk is missing")
             end += length
         return end
@@ -136,14 +143,12 @@ class GroupReader:
 
     def _chunk_steps(self, chunk: int) -> np.ndarray:
         level = self._levels[0]
-        packed = level.packed_steps[chunk]
-        if packed is None:
-            return (
-                np.linspace(level.first_steps[chunk], level.last_steps[chunk], levels.CHUNK_ROWS)
-                .round()
-                .astype(np.int64)
-            )
-        return as_array(packed, np.int64, (levels.CHUNK_ROWS,))
+        packed = level.packed_steps.get(chunk)
+        if packed is not None:
+            return as_array(packed, np.int64, (levels.CHUNK_ROWS,))
+        first, last = int(level.first_steps[chunk]), int(level.last_steps[chunk])
+        gap = (last - first) // (levels.CHUNK_ROWS - 1)
+        return np.arange(first, last + 1, max(gap, 1))
 
     def steps(self, start: int, end: int) -> np.ndarray:
         """The steps of rows start … end − 1."""
@@ -158,9 +163,12 @@ class GroupReader:
         in_tail = int(np.searchsorted(rows, level.end))
         found[in_tail:] = level.tail_steps[rows[in_tail:] - level.end, 0]
         chunks = rows[:in_tail] // levels.CHUNK_ROWS
-        for chunk in np.unique(chunks):
-            of_chunk = np.flatnonzero(chunks == chunk)
-            found[of_chunk] = self._chunk_steps(chunk)[rows[of_chunk] - level.starts[chunk]]
+        inside = rows[:in_tail] - chunks * levels.CHUNK_ROWS
+        firsts, lasts = level.first_steps[chunks], level.last_steps[chunks]
+        found[:in_tail] = firsts + inside * ((lasts - firsts) // (levels.CHUNK_ROWS - 1))
+        for chunk in np.intersect1d(chunks, level.uneven):
+            there = slice(*np.searchsorted(chunks, [chunk, chunk + 1]))
+            found[there] = self._chunk_steps(chunk)[inside[there]]
         return found
 
     # Values
@@ -170,9 +178,7 @@ class GroupReader:
         return self._entries(0, columns, start, end)[:, 0]
 
     def cells(self, number: int, columns: Sequence[int], start: int, end: int) -> np.ndarray:
-        """float32 (len(columns), 4, end − start): buckets of a level; level 0 gives its rows as cells."""
-        if number == 0:
-            return levels.raw_cells(self.values(columns, start, end))
+        """float32 (len(columns), 4, end − start): buckets of a level from 1 on."""
         return self._entries(number, columns, start, end)
 
     def _entries(self, number: int, columns: Sequence[int], start: int, end: int) -> np.ndarray:

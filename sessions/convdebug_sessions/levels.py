@@ -5,7 +5,7 @@ import numpy as np
 CHUNK_ROWS = 4096
 FIRST_FACTOR = 64
 FACTOR = 8
-CHUNK_BUCKETS = 512
+CHUNK_BUCKETS = 384  # 4608 bytes without counts: one page of 4096 and what a row keeps in its own
 PARTS = 4
 MINIMUM, MAXIMUM, MEAN, BAD = range(PARTS)
 
@@ -20,29 +20,31 @@ def chunk_length(level: int) -> int:
     return CHUNK_ROWS if level == 0 else CHUNK_BUCKETS
 
 
-def from_rows(values: np.ndarray, rows: int = FIRST_FACTOR) -> np.ndarray:
-    """Columns (C, n·rows) of raw values -> cells (C, 4, n): minimum, maximum, mean of the finite ones, bad count."""
-    blocks = values.reshape(len(values), -1, rows)
-    cells = np.empty((len(values), PARTS, blocks.shape[1]), np.float32)
-    finite = np.isfinite(blocks)
+def from_rows(values: np.ndarray, starts: np.ndarray | None = None) -> np.ndarray:
+    """Columns (C, n) of raw values -> cells (C, 4, len(starts)): each from one start (every 64th row) to the next."""
+    if starts is None:
+        starts = np.arange(0, values.shape[1], FIRST_FACTOR)
+    cells = np.empty((len(values), PARTS, len(starts)), np.float32)
+    finite = np.isfinite(values)
     if finite.all():
-        cells[:, MINIMUM] = blocks.min(axis=2)
-        cells[:, MAXIMUM] = blocks.max(axis=2)
-        cells[:, MEAN] = blocks.mean(axis=2, dtype=np.float64)
+        cells[:, MINIMUM] = np.minimum.reduceat(values, starts, axis=1)
+        cells[:, MAXIMUM] = np.maximum.reduceat(values, starts, axis=1)
+        sums = np.add.reduceat(values, starts, axis=1, dtype=np.float64)
+        cells[:, MEAN] = sums / np.diff(starts, append=values.shape[1])
         cells[:, BAD] = 0
     else:
-        _reduce_with_gaps(cells, blocks, finite)
+        _reduce_with_gaps(cells, values, finite, starts)
     return cells
 
 
-def _reduce_with_gaps(cells: np.ndarray, blocks: np.ndarray, finite: np.ndarray) -> None:
-    good = finite.sum(axis=2)
-    empty = good == 0
-    total = np.where(finite, blocks, 0.0).sum(axis=2, dtype=np.float64)
-    cells[:, MINIMUM] = np.where(empty, np.nan, np.where(finite, blocks, np.inf).min(axis=2))
-    cells[:, MAXIMUM] = np.where(empty, np.nan, np.where(finite, blocks, -np.inf).max(axis=2))
-    cells[:, MEAN] = np.where(empty, np.nan, total / np.maximum(good, 1))
-    cells[:, BAD] = blocks.shape[2] - good
+def _reduce_with_gaps(cells: np.ndarray, values: np.ndarray, finite: np.ndarray, starts: np.ndarray) -> None:
+    good = np.add.reduceat(finite, starts, axis=1, dtype=np.int64)
+    kept = np.where(finite, values, np.float32(np.nan))
+    sums = np.add.reduceat(np.where(finite, values, 0.0), starts, axis=1, dtype=np.float64)
+    cells[:, MINIMUM] = np.fmin.reduceat(kept, starts, axis=1)
+    cells[:, MAXIMUM] = np.fmax.reduceat(kept, starts, axis=1)
+    cells[:, MEAN] = np.where(good > 0, sums / np.maximum(good, 1), np.nan)
+    cells[:, BAD] = np.diff(starts, append=values.shape[1]) - good
 
 
 def from_cells(cells: np.ndarray, rows: int, factor: int = FACTOR) -> np.ndarray:
@@ -63,10 +65,3 @@ def merge(cells: np.ndarray, rows: np.ndarray, starts: np.ndarray) -> np.ndarray
     joined[:, MEAN] = np.where(totals > 0, sums / np.maximum(totals, 1), np.nan)
     joined[:, BAD] = np.add.reduceat(cells[:, BAD].astype(np.float64), starts, axis=1)
     return joined
-
-
-def raw_cells(values: np.ndarray) -> np.ndarray:
-    """Raw columns (C, n) as cells of one row each (C, 4, n)."""
-    finite = np.isfinite(values)
-    kept = np.where(finite, values, np.nan).astype(np.float32)
-    return np.stack([kept, kept, kept, (~finite).astype(np.float32)], axis=1)

@@ -74,9 +74,9 @@ def create_session(path: Path) -> None:
 
 def check_header(path: Path) -> None:
     """What can be said about a file before SQLite sees it, each case in its own clear line."""
-    if path.is_dir():
-        raise SessionError(f"{path} is a folder, a session is a file")
     try:
+        if path.is_dir():
+            raise SessionError(f"{path} is a folder, a session is a file")
         with path.open("rb") as file:
             header = file.read(100)
     except OSError as error:
