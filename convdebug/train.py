@@ -8,18 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from convdebug.checkpoint import random_state, restore_random_state
+from convdebug.checkpoint import Keeper, Place, ResumePoint, restore_random_state
 from convdebug.config import RunConfig
-from convdebug.errors import TargetError, UserError
+from convdebug.devices import choose_device
+from convdebug.errors import TargetError
 from convdebug.interruption import Interruption
-from convdebug.keeping import Keeper, ResumePoint
+from convdebug.learner import Learner
 from convdebug.target import Target
-from convdebug.watch import TrainingStopped, Watch, watch
-from convdebug_sessions import Recorder
+from convdebug.watch import TrainingStopped, watch
+from convdebug_sessions import Recorder, RunRecorder
 
-VALIDATION_EXAMPLES = 2000
 VALIDATIONS = 20
-
 OnStep = Callable[[int, int, float], None]
 
 
@@ -52,23 +51,12 @@ class Plan:
         )
 
 
-@dataclass
-class Place:
-    """Where a training is: steps made, epoch, examples seen in this epoch, and the batch size now in force."""
-
-    batch_size: int
-    step: int = 0
-    epoch: int = 0
-    examples: int = 0
-
-
 def train(
     target: Target,
     recorder: Recorder,
     plan: Plan,
     *,
     kind: str = "train",
-    name: str = "",
     resume: ResumePoint | None = None,
     on_step: OnStep | None = None,
 ) -> int:
@@ -86,16 +74,36 @@ def train(
     optimizer = target.optimizer(model)
     steps = planned_steps(target, plan)
     scheduler = target.scheduler(optimizer, steps)
+    learner = Learner(target, model, optimizer, scheduler, device, amp=plan.amp, clip=plan.clip)
+    run = start_run(recorder, target, plan, kind, steps, resume)
+    keeper = Keeper(run, learner.parts())
     place = Place(target.batch_size)
-    learner = Learner(target, model, optimizer, device, plan)
-    watched = watch(model, optimizer, session=recorder, kind=kind, name=name or target.name, **_watching(target, plan, steps, resume))
-    keeper = Keeper(watched, {"model": model, "optimizer": optimizer, "scheduler": scheduler, "scaler": learner.scaler})
-    with watched, Interruption() as interruption:
-        random_before = keeper.restore(resume, place) if resume else keeper.keep(place, reason="start")
+    first_step = resume.step if resume else 0
+    with (
+        crashes_as_target_errors(),
+        watch(
+            model,
+            optimizer,
+            session=run,
+            loss=target.loss,
+            info=run_info(target, plan, steps),
+            class_names=target.class_names,
+            overhead_budget=plan.overhead_budget,
+            every=plan.every,
+            first_step=first_step,
+        ) as watched,
+        Interruption() as interruption,
+    ):
+        if resume:
+            keeper.restore(resume, place)
+        else:
+            keeper.keep(place, "start")
+        fresh = resume is None
         while place.step < steps:
-            for batch in learner.batches(place, random_before):
-                loss, accuracy = learner.step(batch)
-                place.step += 1
-                place.examples += len(batch)
+            batches = iter(target.batches("train", plan.seed, place.epoch, place.batch_size, place.examples))
+            if not fresh:
+                restore_random_state(resume.state["random"])
+                fresh = True
+            for batch in batches:
                 ...
-    return watched.run
+    return run.id
