@@ -22,12 +22,12 @@ LARGEST_SHARE = 0.02
 
 @dataclass
 class Place:
-    """Where a training is: steps made, epoch, examples seen in this epoch, and the batch size now in force."""
+    """Where a training is: steps made, epoch, batches seen in this epoch, and the batch size now in force."""
 
     batch_size: int
     step: int = 0
     epoch: int = 0
-    examples: int = 0
+    batches: int = 0
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ def watch(
     image_labels: Sequence[Any] | None = None,
     class_names: Sequence[str] | None = None,
     on_wish: Callable[[Wish], bool] | None = None,
+    first_step: int = 0,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Watch:
     """Watch the training of `model`; use as `with watch(model, optimizer) as watched:` and call `watched.step(loss)`.
@@ -62,7 +63,8 @@ def watch(
     `every=N` measures everything at every N-th step instead, whatever it costs. `images` (N, C, H, W), as the network
     takes them, are the fixed batch whose predictions are followed; by default the first batch seen is.
     `checkpoints=N` keeps the weights at every N-th step. `on_wish` is offered wishes that the watch cannot grant
-    itself and says whether it took them; `data.batch_size` also shows as `wanted_batch_size`.
+    itself and says whether it took them; `data.batch_size` also shows as `wanted_batch_size`. `first_step` numbers the
+    first step, where a run goes on from a checkpoint.
     """
     optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer or [])
     known = {"source": "watch", **(info or {})}
@@ -82,6 +84,7 @@ def watch(
         image_labels=image_labels,
         class_names=class_names,
         on_wish=on_wish,
+        first_step=first_step,
         clock=clock,
     )
 
@@ -104,10 +107,11 @@ class Watch:
         image_labels: Sequence[Any] | None,
         class_names: Sequence[str] | None,
         on_wish: Callable[[Wish], bool] | None,
+        first_step: int,
         clock: Callable[[], float],
     ) -> None:
         self.run = run
-        self.number = 0
+        self.number = first_step
         self.wanted_batch_size: int | None = None
         self._recorder = recorder
         self._clock = clock
@@ -132,7 +136,7 @@ class Watch:
         )
         self._root = Root(model, clock)
         self._rack = Rack(INSTRUMENTS, self._scene, overhead_budget, every)
-        self._moment = Moment(0)
+        self._moment = Moment(first_step)
         self._steps_by_optimizer = bool(optimizers)
         self._gave_up = False
         self._micro_batches: list[Any] = []

@@ -47,10 +47,7 @@ def demo_in_terminal(session_path: Path | None, device: str) -> int:
 
 def train_and_print(path: Path, changes: tuple[str, ...], device: str) -> None:
     """Train what the changes describe and say what the rules found."""
-    from convdebug.commands.printing import print_diagnoses
-    from convdebug.commands.results import final_line
-    from convdebug.commands.train import train_into
+    from convdebug.commands.train import new_job, record, say
 
-    run, diagnoses = train_into(path, changes, device)
-    click.echo(f"  {final_line(path, run)}")
-    print_diagnoses(diagnoses, heading="  Diagnoses")
+    run = record(new_job(None, None, None, changes, None, device), path)
+    say(path, run, as_json=False)

@@ -1,5 +1,7 @@
 """`convdebug export SESSION --to FORMAT PATH`: a report to read elsewhere, or the numbers as a table."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -15,16 +17,32 @@ from convdebug_sessions import Session
 @click.argument("path", type=Path)
 def export(session: Path, form: str, run_id: int | None, path: Path) -> None:
     """Write a session out as an HTML report or as CSV."""
-    with Session.open(session) as opened:
-        try:
-            if form == "html":
-                from convdebug.report import html
-
-                html.write(opened, path)
-            else:
-                from convdebug.report import csv
-
-                csv.write(opened, opened.run(run_id).id, path)
-        except OSError as problem:
-            raise UserError(f"{path}: cannot be written ({problem.strerror})") from problem
+    if form == "html":
+        write_report(session, path)
+    else:
+        write_table(session, run_id, path)
     click.echo(f"written {path}")
+
+
+def write_report(session: Path, path: Path) -> None:
+    """A self-contained HTML page; UserError where it cannot be written."""
+    from convdebug.report import html
+
+    with Session.open(session) as opened, _writing(path):
+        html.write(opened, path)
+
+
+def write_table(session: Path, run_id: int | None, path: Path) -> None:
+    """The series of one run as CSV; UserError where it cannot be written."""
+    from convdebug.report import csv
+
+    with Session.open(session) as opened, _writing(path):
+        csv.write(opened, opened.run(run_id).id, path)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise UserError(f"{path}: cannot be written ({problem.strerror})") from problem

@@ -3,13 +3,17 @@
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from convdebug.config import RunConfig
+from convdebug.catalogue.experiments import experiment_config
+from convdebug.config import RunConfig, parse_set
 from convdebug.errors import UserError
 from convdebug_sessions import Diagnosis
+
+if TYPE_CHECKING:
+    from convdebug.target import Target
 
 FAIL_ON = ("error", "warning", "never")
 
@@ -38,19 +42,35 @@ def target_options(command: Callable) -> Callable:
     return command
 
 
-def resolve_target(run_toml: Path | None, target_name: str | None, changes: Sequence[str], base: dict[str, Any] | None = None):
+def resolve_target(
+    run_toml: Path | None,
+    target_name: str | None,
+    changes: Sequence[str],
+    experiment: str | None = None,
+    base: dict[str, Any] | None = None,
+) -> tuple["Target", RunConfig]:
     """The Target and the RunConfig that the options name; loads torch.
 
     Raises:
         UserError: an unknown key, a value out of range, a missing file, a target that is not one.
         TargetError: the user's function raised.
     """
-    config = RunConfig.load(run_toml, list(changes), base=base)
+    config = load_config(run_toml, changes, experiment, base)
     from convdebug.target import Target, load_target
 
     if target_name is None:
         return Target.from_config(config), config
     return load_target(target_name), config
+
+
+def load_config(
+    run_toml: Path | None, changes: Sequence[str], experiment: str | None = None, base: dict[str, Any] | None = None
+) -> RunConfig:
+    """The config of an experiment, of a recorded run (`base`), or of a file, with the changes applied in turn."""
+    if experiment is None and base is None:
+        return RunConfig.load(run_toml, list(changes))
+    given = RunConfig.of(base) if experiment is None else experiment_config(experiment)
+    return given.changed(**dict(parse_set(change) for change in changes))
 
 
 def exit_code(diagnoses: Sequence[Diagnosis], fail_on: str) -> int:

@@ -31,3 +31,17 @@ def _final(session: Session, run: Run, name: str) -> float | None:
         return None
     count = AVERAGED_STEPS if name.startswith("train/") else 1
     return float(np.mean(values[-count:]))
+
+
+def final_line(session: Session, run: Run) -> str:
+    """One line: how the run ended, after how many steps, with which numbers."""
+    final = run_as_json(session, run)["final"]
+    shown = {
+        "loss": final["train_loss"],
+        "accuracy": final["train_accuracy"],
+        "validation loss": final["val_loss"],
+        "validation accuracy": final["val_accuracy"],
+    }
+    numbers = ", ".join(f"{name} {value:.4g}" for name, value in shown.items() if value is not None)
+    reason = f" ({run.reason})" if run.reason else ""
+    return f"run {run.id} {run.name}: {run.status}{reason} after {run.steps} steps" + (f"; {numbers}" if numbers else "")

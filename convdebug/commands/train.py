@@ -1,6 +1,8 @@
 """`convdebug train`: train a built-in or your own target, recorded, watched and diagnosed."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +21,20 @@ from convdebug.commands.recording import conclude, live_rules, open_recorder, se
 from convdebug.commands.results import final_line, runs_as_json
 from convdebug.errors import UserError
 from convdebug_sessions import Diagnosis, Session
+
+if TYPE_CHECKING:
+    from convdebug.checkpoint import ResumePoint
+    from convdebug.target import Target
+    from convdebug.train import Plan
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be trained, how, and from where."""
+
+    target: "Target"
+    plan: "Plan"
+    resume: "ResumePoint | None" = None
 
 
 @click.command()
@@ -57,11 +73,83 @@ def train(
         run = record(job, path, stop_on=stop_on)
     except BaseException:
         if path.exists():
-            _say(path, None, as_json)
+            say(path, None, as_json)
         raise
-    diagnoses = _say(path, run, as_json)
+    diagnoses = say(path, run, as_json)
     if report is not None:
         from convdebug.commands.export import write_report
 
         write_report(path, report)
     return exit_code(diagnoses, fail_on)
+
+
+def new_job(
+    run_toml: Path | None,
+    target_name: str | None,
+    experiment: str | None,
+    changes: tuple[str, ...],
+    steps: int | None,
+    device: str,
+) -> Job:
+    """A training from its first step."""
+    if experiment is not None and (target_name is not None or run_toml is not None):
+        raise UserError("--experiment is a config of its own: give neither a RUN.toml nor --target with it")
+    if steps is not None:
+        changes = (*changes, f"train.steps={steps}")
+    target, config = resolve_target(run_toml, target_name, changes, experiment)
+    from convdebug.train import Plan
+
+    return Job(target, Plan.from_config(config, device))
+
+
+def resumed_job(session: Path, target_name: str | None, changes: tuple[str, ...], steps: int | None, device: str) -> Job:
+    """The last training of a session, from its last checkpoint, up to the steps it was planned for (or `steps`)."""
+    from convdebug.checkpoint import ResumePoint
+
+    point = ResumePoint.last_of(session)
+    planned = steps or point.run.info.get("steps_planned")
+    if point.run.config is None and target_name is None:
+        target_name = point.run.info.get("target_spec")
+        if target_name is None:
+            raise UserError(f"{session}: run {point.run.id} was made with a target of your own; name it with --target")
+    if planned is not None and planned <= point.step:
+        raise UserError(f"{session}: its {planned} steps are done; say how far to go with --steps (more than {point.step})")
+    base = point.run.config or {}
+    changes = (*changes, f"train.steps={planned}", f"train.seed={point.run.info.get('seed', 0)}")
+    target, config = resolve_target(None, target_name, changes, base=base)
+    from convdebug.train import Plan
+
+    return Job(target, Plan.from_config(config, device), point)
+
+
+def record(job: Job, path: Path, *, stop_on: str | None = None) -> int:
+    """Train and record into a session, with live rules beside and a bar; the opinions are complete in the end."""
+    from convdebug.train import train as train_target
+
+    recorder = open_recorder(path)
+    try:
+        with live_rules(path, stop_on), recorder, Bars() as bars:
+            return train_target(
+                job.target,
+                recorder,
+                job.plan,
+                resume=job.resume,
+                on_step=lambda done, total: bars.show(job.target.name, done, total),
+            )
+    finally:
+        conclude(path)
+
+
+def say(path: Path, run: int | None, as_json: bool) -> list[Diagnosis]:
+    """Print what a session holds of a run (of all runs without one): state, final numbers, diagnoses."""
+    with Session.open(path) as session:
+        chosen = session.run(run)
+        diagnoses = session.diagnoses(run=chosen.id)
+        if as_json:
+            found = [diagnosis.as_json() for diagnosis in diagnoses]
+            print_json({"session": str(path), "runs": runs_as_json(session), "diagnoses": found})
+        else:
+            click.echo(final_line(session, chosen))
+            print_diagnoses(diagnoses)
+            click.echo(f"session: {path}")
+    return diagnoses
