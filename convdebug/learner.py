@@ -9,6 +9,7 @@ from torch.optim import Optimizer, lr_scheduler
 
 from convdebug.batches import call_model, split_batch, to_device
 from convdebug.target import Target
+from convdebug.user_code import users_code
 
 EVERY_STEP = (lr_scheduler.OneCycleLR, lr_scheduler.CyclicLR)
 
@@ -48,7 +49,7 @@ class Learner:
         self.model.train()
         if self.target.train_step is not None:
             self.right = self.penalty = None
-            with self.target.users_code("train_step"):
+            with users_code(f"train_step of {self.target.name}"):
                 self.loss = self.target.train_step(self.model, batch, self.target.loss, self.optimizer)
             return
         if isinstance(self.optimizer, torch.optim.LBFGS):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convdebug.catalogue.experiments import experiment_config
+from convdebug.catalogue.experiments import experiment
 from convdebug.config import RunConfig, parse_set
 from convdebug.errors import UserError
 from convdebug_sessions import Diagnosis
@@ -69,7 +69,7 @@ def load_config(
     """The config of an experiment, of a recorded run (`base`), or of a file, with the changes applied in turn."""
     if experiment is None and base is None:
         return RunConfig.load(run_toml, list(changes))
-    given = RunConfig.of(base) if experiment is None else experiment_config(experiment)
+    given = RunConfig.of(base) if experiment is None else find_experiment(experiment).config()
     return given.changed(**dict(parse_set(change) for change in changes))
 
 
