@@ -1,4 +1,4 @@
-"""The command line: names and exit codes here are a promise (0 done, 1 something is wrong, 2 bad use, 3 training crashed, 130 Ctrl-C)."""
+"""The command line. Exit codes: 0 done, 1 something is wrong, 2 bad use, 3 the training crashed, 130 Ctrl-C."""
 
 import os
 import sys

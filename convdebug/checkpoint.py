@@ -52,7 +52,7 @@ class ResumePoint:
             kept = session.blobs("checkpoint", run=chosen.id)
             if not kept:
                 raise UserError(f"{path}: run {chosen.id} holds no checkpoint to resume from")
-            return cls(chosen, kept[-1].step, unpack(session.read(kept[-1])))
+            return cls(chosen, kept[-1].step, unpack(bytes(session.read(kept[-1]))))
 
 
 class Keeper:
@@ -88,7 +88,9 @@ class Keeper:
         """Put model, optimizer, scheduler and place back; the random state comes last, by `restore_random_state`."""
         for name, part in self._parts.items():
             if name not in point.state:
-                raise UserError(f"the checkpoint of step {point.step} has no {name}; resume with the settings it was made with")
+                raise UserError(
+                    f"the checkpoint of step {point.step} has no {name}; resume with the settings it was made with"
+                )
             _load(part, point.state[name], name, point.step)
         for name, value in point.state["place"].items():
             setattr(place, name, value)

@@ -125,7 +125,7 @@ class Learner:
 
 
 def right_answers(scores: Any, labels: Any) -> Tensor | None:
-    """Which examples are answered rightly, for scores (N, C, …) and whole-number labels (N, …); None for anything else."""
+    """Which examples are right, for scores (N, C, …) and whole-number labels (N, …); None for anything else."""
     if not isinstance(scores, Tensor) or not isinstance(labels, Tensor) or scores.ndim < 2:
         return None
     if labels.dtype.is_floating_point or labels.shape != scores.shape[:1] + scores.shape[2:]:

@@ -37,7 +37,9 @@ def _describe(value: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
         return {"value": value.item()}
     if value is None or isinstance(value, bool | int | float | str):
         return {"value": value}
-    raise TypeError(f"a checkpoint cannot keep {path or 'this'}: {type(value).__name__} is neither a tensor nor plain data")
+    raise TypeError(
+        f"a checkpoint cannot keep {path or 'this'}: {type(value).__name__} is neither a tensor nor plain data"
+    )
 
 
 def _keep(tensor: torch.Tensor, path: str, tensors: dict[str, torch.Tensor]) -> str:

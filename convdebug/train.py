@@ -77,7 +77,9 @@ def train(
     steps = planned_steps(target, plan)
     model = target.build(plan.seed).to(device)
     optimizer = target.optimizer(model)
-    learner = Learner(target, model, optimizer, device, scheduler=target.scheduler(optimizer), amp=plan.amp, clip=plan.clip)
+    learner = Learner(
+        target, model, optimizer, device, scheduler=target.scheduler(optimizer), amp=plan.amp, clip=plan.clip
+    )
     place = Place(batch_size=target.batch_size or 1)
     run = start_run(recorder, target, plan, kind, steps, device, resume)
     keeper = Keeper(run, learner.parts())
@@ -127,7 +129,7 @@ def advance(place: Place, watched: Watch, learner: Learner) -> None:
 
 
 def batches_from(place: Place, target: Target, plan: Plan, resume: ResumePoint | None) -> Iterator[Any]:
-    """The rest of the epoch; right after resuming, the random state is that of the checkpoint from the first batch on."""
+    """The rest of the epoch; right after resuming, its first batch finds the random state of the checkpoint."""
     batches = target.batches("train", plan.seed, place.epoch, place.batch_size, place.batches)
     if resume is not None and place.step == resume.step:
         restore_random_state(resume.state["random"])

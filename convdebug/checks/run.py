@@ -57,10 +57,11 @@ def run_checks(
     budget_s: float | None = None,
     device: str = "cpu",
     on_progress: Progress | None = None,
+    on_result: Callable[[dict[str, Any]], None] | None = None,
 ) -> CheckReport:
     """Run the chosen checks within about `budget_s` seconds together; UserError for a check that does not exist.
 
-    `on_progress(check id, done, total, text)` is called as they go. Random state and the user's objects are
+    `on_progress(check id, done, total, text)` is called as they go, `on_result` with each result. Random state and the user's objects are
     left as they were: every check builds its own model.
     """
     chosen = chosen_checks(only, skip)
@@ -70,6 +71,8 @@ def run_checks(
         shares = sum(other.share for other in chosen[index:])
         seconds = max(0.5, (ends - time.perf_counter()) * check.share / shares)
         report.checks.append(_one(check, target, recorder, report, seconds, device, on_progress))
+        if on_result is not None:
+            on_result(report.checks[-1])
     return report
 
 

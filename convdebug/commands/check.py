@@ -1,10 +1,12 @@
 """`convdebug check`: the sanity checks, each with a verdict."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from convdebug.commands.export import write_junit, write_report
 from convdebug.commands.options import (
     device_option,
     exit_code,
@@ -17,13 +19,20 @@ from convdebug.commands.options import (
 from convdebug.commands.printing import print_check, print_diagnoses, print_json
 from convdebug.commands.progress import Bars
 from convdebug.commands.recording import open_recorder, session_file
+from convdebug_sessions import Diagnosis
+
+if TYPE_CHECKING:
+    from convdebug.checks.run import CheckReport
+    from convdebug.target import Target
 
 
 @click.command()
 @target_options
 @click.option("--only", metavar="ID,…", help="Only these checks.")
 @click.option("--skip", metavar="ID,…", help="All but these checks.")
-@click.option("--budget", type=click.FloatRange(min=1), default=90, show_default=True, help="Seconds for all checks together.")
+@click.option(
+    "--budget", type=click.FloatRange(min=1), default=90, show_default=True, help="Seconds for all checks together."
+)
 @click.option("--report", type=Path, metavar="FILE.html", help="Also write a self-contained report.")
 @click.option("--junit", type=Path, metavar="FILE.xml", help="Also write the verdicts as JUnit XML.")
 @session_option
@@ -45,31 +54,41 @@ def check(
     as_json: bool,
 ) -> int:
     """Run the sanity checks on a built-in or your own target."""
-    from convdebug.checks.table import known_checks
+    from convdebug.checks.run import chosen_checks
 
-    wanted, unwanted = known_checks(only), known_checks(skip)
+    wanted, unwanted = _names(only), _names(skip)
+    chosen_checks(wanted, unwanted)  # an unknown name is said before anything is built
     target, _ = resolve_target(run_toml, target_name, changes)
     path = session_file(session_path, f"check-{target.name}")
     results = run_and_print(target, path, wanted, unwanted, budget, device, as_json)
     write_documents(path, results, report, junit)
+    diagnoses = [Diagnosis.from_json(each) for each in results.diagnoses]
     if as_json:
         print_json(results.as_json())
     else:
-        print_diagnoses(results.diagnoses)
+        print_diagnoses(diagnoses)
         click.echo(f"verdict: {results.verdict}\nsession: {path}" + (f"\nreport: {report}" if report else ""))
-    return int(results.verdict == "fail" and fail_on != "never") or exit_code(results.diagnoses, fail_on)
+    return int(results.verdict == "fail" and fail_on != "never") or exit_code(diagnoses, fail_on)
 
 
-def run_and_print(target: Any, path: Path, only, skip, budget: float, device: str, quiet: bool) -> Any:
+def run_and_print(
+    target: "Target",
+    path: Path,
+    only: Sequence[str] | None,
+    skip: Sequence[str] | None,
+    budget: float,
+    device: str,
+    quiet: bool,
+) -> "CheckReport":
     """Run the checks into the session, with a bar while each runs and a line when it is done."""
-    from convdebug.checks import run_checks
+    from convdebug.checks.run import run_checks
 
     with open_recorder(path) as recorder, Bars() as bars:
 
-        def on_result(result: Any) -> None:
+        def on_result(result: dict[str, Any]) -> None:
             bars.clear()
             if not quiet:
-                print_check(result.as_json())
+                print_check(result)
 
         return run_checks(
             target,
@@ -83,13 +102,13 @@ def run_and_print(target: Any, path: Path, only, skip, budget: float, device: st
         )
 
 
-def write_documents(path: Path, results: Any, report: Path | None, junit: Path | None) -> None:
+def write_documents(path: Path, results: "CheckReport", report: Path | None, junit: Path | None) -> None:
     """The report and the JUnit file, where they are wanted."""
     if report is not None:
-        from convdebug.commands.export import write_report
-
         write_report(path, report)
     if junit is not None:
-        from convdebug.report import junit as junit_writer
+        write_junit(results, junit)
 
-        junit_writer.write(results, junit)
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]

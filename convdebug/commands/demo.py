@@ -8,7 +8,14 @@ from convdebug.commands.options import device_option, session_option
 from convdebug.commands.window import display_available, open_window
 
 HEALTHY = ("data.limit=4000", "data.val_limit=1000", "data.batch_size=64", "train.steps=240", "schedule.name=cosine")
-SICK = ("data.limit=2000", "data.val_limit=500", "model.name=two-layer", "optimizer.name=sgd", "optimizer.lr=1e6", "train.steps=60")
+SICK = (
+    "data.limit=2000",
+    "data.val_limit=500",
+    "model.name=two-layer",
+    "optimizer.name=sgd",
+    "optimizer.lr=1e6",
+    "train.steps=60",
+)
 CHECK_SECONDS = 40
 
 

@@ -33,8 +33,8 @@ def describe(as_json: bool) -> None:
 
 def description() -> dict[str, Any]:
     """The document of `describe --json`; loads neither torch nor Qt."""
-    from convdebug.catalogue import describe_catalogue, describe_experiments
-    from convdebug.checks.table import describe_checks
+    from convdebug.catalogue.experiments import EXPERIMENTS
+    from convdebug.checks import CHECKS
     from convdebug.config import RunConfig
     from convdebug.rules import rules_table
 
@@ -42,16 +42,34 @@ def description() -> dict[str, Any]:
         "version": __version__,
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         "devices": devices(),
-        "schema": RunConfig.model_json_schema(),
-        "catalogue": describe_catalogue(),
-        "checks": describe_checks(),
+        "schema": RunConfig.json_schema(),
+        "catalogue": catalogue(),
+        "checks": [check.as_json() for check in CHECKS],
         "rules": rules_table(),
-        "experiments": describe_experiments(),
+        "experiments": [experiment.as_json() for experiment in EXPERIMENTS],
     }
 
 
+def catalogue() -> dict[str, list[dict[str, Any]]]:
+    """Every list of the catalogue, in the order in which it is offered."""
+    from convdebug import catalogue as lists
+
+    tables = {
+        "datasets": lists.DATASETS,
+        "preprocessing": lists.PREPROCESSING,
+        "augmentation": lists.AUGMENTATION,
+        "models": lists.MODELS,
+        "activations": lists.ACTIVATIONS,
+        "initializers": lists.INITIALIZERS,
+        "optimizers": lists.OPTIMIZERS,
+        "schedules": lists.SCHEDULES,
+        "regularizers": lists.REGULARIZERS,
+    }
+    return {kind: [entry.as_json() for entry in table.values()] for kind, table in tables.items()}
+
+
 def devices() -> list[dict[str, str]]:
-    """The processor, and the NVIDIA devices that the driver's own tool names (torch is not asked: it takes seconds to load)."""
+    """The processor, and the NVIDIA devices that the driver's tool names (torch would take seconds to load)."""
     found = [{"id": "cpu", "name": platform.processor() or platform.machine()}]
     tool = shutil.which("nvidia-smi")
     if tool is None:

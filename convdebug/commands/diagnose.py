@@ -14,7 +14,9 @@ from convdebug_sessions import Session
 @click.argument("session", type=Path)
 @click.option("--run", "run_id", type=int, help="Only this run.")
 @click.option("--follow", is_flag=True, help="Read a growing session and write opinions into it until it ends.")
-@click.option("--stop-on", type=click.Choice(["error", "warning"]), help="With --follow: wish the run stopped at this severity.")
+@click.option(
+    "--stop-on", type=click.Choice(["error", "warning"]), help="With --follow: wish the run stopped at this severity."
+)
 @fail_on_option("error")
 @json_option
 def diagnose(session: Path, run_id: int | None, follow: bool, stop_on: str | None, fail_on: str, as_json: bool) -> int:
@@ -31,7 +33,11 @@ def diagnose(session: Path, run_id: int | None, follow: bool, stop_on: str | Non
             opened.run(run_id)
         found = diagnose_session(opened, run_id)
         if as_json:
-            document = {"session": str(session), "runs": runs_as_json(opened), "diagnoses": [each.as_json() for each in found]}
+            document = {
+                "session": str(session),
+                "runs": runs_as_json(opened),
+                "diagnoses": [each.as_json() for each in found],
+            }
             print_json(document)
         else:
             print_diagnoses(found, heading=f"Diagnoses of {session}")

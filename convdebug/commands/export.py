@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,7 +13,9 @@ from convdebug_sessions import Session
 
 @click.command()
 @click.argument("session", type=Path)
-@click.option("--to", "form", type=click.Choice(["html", "csv"]), required=True, help="A self-contained report, or a table.")
+@click.option(
+    "--to", "form", type=click.Choice(["html", "csv"]), required=True, help="A self-contained report, or a table."
+)
 @click.option("--run", "run_id", type=int, help="Only this run (csv).")
 @click.argument("path", type=Path)
 def export(session: Path, form: str, run_id: int | None, path: Path) -> None:
@@ -38,6 +41,14 @@ def write_table(session: Path, run_id: int | None, path: Path) -> None:
 
     with Session.open(session) as opened, _writing(path):
         csv.write(opened, opened.run(run_id).id, path)
+
+
+def write_junit(results: Any, path: Path) -> None:
+    """The verdicts of checks as JUnit XML; UserError where it cannot be written."""
+    from convdebug.report import junit
+
+    with _writing(path):
+        junit.write(results, path)
 
 
 @contextmanager

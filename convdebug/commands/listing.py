@@ -28,9 +28,9 @@ def list_command(folder: Path | None, experiments: bool, as_json: bool) -> None:
 
 
 def _experiments() -> list[dict[str, Any]]:
-    from convdebug.catalogue import describe_experiments
+    from convdebug.catalogue.experiments import EXPERIMENTS
 
-    return describe_experiments()
+    return [experiment.as_json() for experiment in EXPERIMENTS]
 
 
 def _sessions(folder: Path | None) -> list[dict[str, Any]]:
@@ -61,4 +61,5 @@ def _line(row: dict[str, Any]) -> str:
     if row["problem"]:
         return f"{when}  {row['path']}  ({row['problem']})"
     loss = "" if row["final_loss"] is None else f"  loss {row['final_loss']:.4g}"
-    return f"{when}  {row['path']}  {row['status']}  {row['runs']} runs  {row['steps']} steps{loss}  {row['severity'] or ''}".rstrip()
+    counts = f"{row['status']}  {row['runs']} runs  {row['steps']} steps{loss}"
+    return f"{when}  {row['path']}  {counts}  {row['severity'] or ''}".rstrip()

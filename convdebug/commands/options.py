@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convdebug.catalogue.experiments import experiment
+from convdebug.catalogue.experiments import experiment as find_experiment
 from convdebug.config import RunConfig, parse_set
 from convdebug.errors import UserError
 from convdebug_sessions import Diagnosis
@@ -18,16 +18,26 @@ if TYPE_CHECKING:
 FAIL_ON = ("error", "warning", "never")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
-session_option = click.option("--session", "session_path", type=Path, metavar="FILE", help="Where to record (*.convdebug).")
+session_option = click.option(
+    "--session", "session_path", type=Path, metavar="FILE", help="Where to record (*.convdebug)."
+)
 device_option = click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True, help="Where to compute."
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute.",
 )
 
 
 def fail_on_option(default: str) -> Callable:
     """From which severity on a diagnosis makes the exit code 1."""
     return click.option(
-        "--fail-on", type=click.Choice(FAIL_ON), default=default, show_default=True, help="Exit with 1 at this severity or worse."
+        "--fail-on",
+        type=click.Choice(FAIL_ON),
+        default=default,
+        show_default=True,
+        help="Exit with 1 at this severity or worse.",
     )
 
 
@@ -35,7 +45,9 @@ def target_options(command: Callable) -> Callable:
     """RUN.toml, --target and --set: what is trained."""
     for option in (
         click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change one key of the config."),
-        click.option("--target", "target_name", metavar="FILE.py:FUNCTION", help="Your own model: path/to/file.py:function."),
+        click.option(
+            "--target", "target_name", metavar="FILE.py:FUNCTION", help="Your own model: path/to/file.py:function."
+        ),
         click.argument("run_toml", required=False, type=Path, metavar="[RUN.toml]"),
     ):
         command = option(command)
@@ -67,10 +79,13 @@ def load_config(
     run_toml: Path | None, changes: Sequence[str], experiment: str | None = None, base: dict[str, Any] | None = None
 ) -> RunConfig:
     """The config of an experiment, of a recorded run (`base`), or of a file, with the changes applied in turn."""
-    if experiment is None and base is None:
+    if experiment is not None:
+        given = find_experiment(experiment).config()
+    elif base is not None:
+        given = RunConfig.of(base)
+    else:
         return RunConfig.load(run_toml, list(changes))
-    given = RunConfig.of(base) if experiment is None else find_experiment(experiment).config()
-    return given.changed(**dict(parse_set(change) for change in changes))
+    return given.changed(**{key: value for change in changes for key, value in parse_set(change).items()})
 
 
 def exit_code(diagnoses: Sequence[Diagnosis], fail_on: str) -> int:

@@ -11,7 +11,11 @@ import click
 
 from convdebug_sessions import Diagnosis, json_numbers
 
-MARKS = {"pass": ("✓", "ok", "green"), "warn": ("!", "!", "yellow"), "fail": ("✗", "X", "red")}
+MARKS: dict[str, tuple[str, str, str | None]] = {
+    "pass": ("✓", "ok", "green"),
+    "warn": ("!", "!", "yellow"),
+    "fail": ("✗", "X", "red"),
+}
 MARKS |= {"skip": ("–", "-", None), "error": ("✗", "X", "red")}
 SEVERITIES = {"error": ("●", "E", "red"), "warning": ("●", "W", "yellow"), "info": ("○", "i", "blue")}
 

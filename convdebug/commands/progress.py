@@ -23,7 +23,9 @@ class Bars:
         if self._bar is None or text != self._text or total != self._bar.total:
             self.clear()
             self._text = text
-            self._bar = tqdm(total=total, desc=text, file=sys.stderr, leave=False, disable=None, unit="", mininterval=0.2)
+            self._bar = tqdm(
+                total=total, desc=text, file=sys.stderr, leave=False, disable=None, unit="", mininterval=0.2
+            )
         if note:
             self._bar.set_postfix_str(note, refresh=False)
         self._bar.update(done - self._bar.n)

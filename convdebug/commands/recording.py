@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -42,8 +43,10 @@ def live_rules(path: Path, stop_on: str | None = None) -> Iterator[None]:
     """Run `convdebug diagnose --follow` beside the recording; it ends by itself when the writer is gone."""
     command = [sys.executable, "-m", "convdebug", "diagnose", str(path), "--follow", "--fail-on", "never"]
     command += ["--stop-on", stop_on] if stop_on else []
-    lower = {"preexec_fn": _nice} if os.name == "posix" else {}
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True, **lower)
+    lower: dict[str, Any] = {"preexec_fn": _nice} if os.name == "posix" else {}
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True, **lower
+    )
     try:
         yield
     finally:
@@ -52,7 +55,10 @@ def live_rules(path: Path, stop_on: str | None = None) -> Iterator[None]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            click.echo("convdebug: the live rules did not end in time; `convdebug diagnose` says what they would have", err=True)
+            click.echo(
+                "convdebug: the live rules did not end in time; `convdebug diagnose` speaks for them",
+                err=True,
+            )
 
 
 def _nice() -> None:

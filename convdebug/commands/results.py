@@ -19,7 +19,14 @@ def run_as_json(session: Session, run: Run) -> dict[str, Any]:
     """One run as `diagnose --json` and `train --json` carry it."""
     names = set(session.series_names(run=run.id))
     final = {name.replace("/", "_"): _final(session, run, name) if name in names else None for name in FINAL}
-    keys = {"id": run.id, "parent": run.parent, "kind": run.kind, "name": run.name, "status": run.status, "reason": run.reason}
+    keys = {
+        "id": run.id,
+        "parent": run.parent,
+        "kind": run.kind,
+        "name": run.name,
+        "status": run.status,
+        "reason": run.reason,
+    }
     return keys | {"steps": run.steps, "final": final}
 
 
@@ -44,4 +51,6 @@ def final_line(session: Session, run: Run) -> str:
     }
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in shown.items() if value is not None)
     reason = f" ({run.reason})" if run.reason else ""
-    return f"run {run.id} {run.name}: {run.status}{reason} after {run.steps} steps" + (f"; {numbers}" if numbers else "")
+    return f"run {run.id} {run.name}: {run.status}{reason} after {run.steps} steps" + (
+        f"; {numbers}" if numbers else ""
+    )

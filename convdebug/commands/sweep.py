@@ -1,5 +1,6 @@
 """`convdebug sweep`: which learning rates do nothing, learn, diverge."""
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -49,7 +50,15 @@ def sweep(
     path = session_file(session_path, f"sweep-{target.name}")
     with open_recorder(path) as recorder, Bars() as bars:
         result = lr_sweep(
-            target, recorder, low=low, high=high, count=count, steps=steps, seeds=seeds, device=device, on_progress=bars.show
+            target,
+            recorder,
+            low=low,
+            high=high,
+            count=count,
+            steps=steps,
+            seeds=seeds,
+            device=device,
+            on_progress=partial(bars.show, "sweep"),
         )
     if as_json:
         print_json({"session": str(path)} | result.as_json())
@@ -65,5 +74,7 @@ def _print_trials(result: dict, path: Path) -> None:
         click.echo(f"{trial['lr']:>10.2e}  {trial['seed']:>4}  {trial['status']:<8}  {first}  {last}")
     suggestion = result["suggestion"]
     if suggestion["lr"] is not None:
-        click.echo(f"suggestion: {suggestion['lr']:.2e} (works from {suggestion['low']:.2e} to {suggestion['high']:.2e})")
+        click.echo(
+            f"suggestion: {suggestion['lr']:.2e} (works from {suggestion['low']:.2e} to {suggestion['high']:.2e})"
+        )
     click.echo(f"{suggestion['why']}\nsession: {path}")

@@ -41,8 +41,12 @@ class Job:
 @target_options
 @click.option("--experiment", metavar="NAME", help="One of the lecture's experiments (`convdebug list --experiments`).")
 @click.option("--steps", type=click.IntRange(min=1), help="Optimizer steps; wins over the config's epochs and steps.")
-@click.option("--resume", type=Path, metavar="SESSION", help="Go on from the last checkpoint of this session's last run.")
-@click.option("--stop-on", type=click.Choice(["error", "warning"]), help="Stop when a diagnosis of this severity appears.")
+@click.option(
+    "--resume", type=Path, metavar="SESSION", help="Go on from the last checkpoint of this session's last run."
+)
+@click.option(
+    "--stop-on", type=click.Choice(["error", "warning"]), help="Stop when a diagnosis of this severity appears."
+)
 @click.option("--report", type=Path, metavar="FILE.html", help="Also write a self-contained report.")
 @session_option
 @device_option
@@ -102,7 +106,9 @@ def new_job(
     return Job(target, Plan.from_config(config, device))
 
 
-def resumed_job(session: Path, target_name: str | None, changes: tuple[str, ...], steps: int | None, device: str) -> Job:
+def resumed_job(
+    session: Path, target_name: str | None, changes: tuple[str, ...], steps: int | None, device: str
+) -> Job:
     """The last training of a session, from its last checkpoint, up to the steps it was planned for (or `steps`)."""
     from convdebug.checkpoint import ResumePoint
 
@@ -113,7 +119,9 @@ def resumed_job(session: Path, target_name: str | None, changes: tuple[str, ...]
         if target_name is None:
             raise UserError(f"{session}: run {point.run.id} was made with a target of your own; name it with --target")
     if planned is not None and planned <= point.step:
-        raise UserError(f"{session}: its {planned} steps are done; say how far to go with --steps (more than {point.step})")
+        raise UserError(
+            f"{session}: its {planned} steps are done; say how far to go with --steps (more than {point.step})"
+        )
     base = point.run.config or {}
     changes = (*changes, f"train.steps={planned}", f"train.seed={point.run.info.get('seed', 0)}")
     target, config = resolve_target(None, target_name, changes, base=base)

@@ -12,10 +12,19 @@ ROOT = Path(__file__).resolve().parents[2]
 VIOLATIONS = {
     "the engine never imports the window": ("convdebug/config.py", "import convdebug_gui"),
     "the window never imports the engine nor torch": ("gui/convdebug_gui/theme.py", "import torch"),
-    "sessions import neither torch nor Qt nor the other rooms": ("sessions/convdebug_sessions/playhead.py", "import PyQt6.QtCore"),
+    "sessions import neither torch nor Qt nor the other rooms": (
+        "sessions/convdebug_sessions/playhead.py",
+        "import PyQt6.QtCore",
+    ),
     "rules, config and errors never load torch": ("convdebug/config.py", "import torch"),
-    "rules stand apart: they read sessions and nothing that trains": ("convdebug/diagnose.py", "import convdebug.watch"),
-    "instruments know nothing of rules, checks, targets or the catalogue": ("convdebug/watch.py", "import convdebug.rules"),
+    "rules stand apart: they read sessions and nothing that trains": (
+        "convdebug/diagnose.py",
+        "import convdebug.watch",
+    ),
+    "instruments know nothing of rules, checks, targets or the catalogue": (
+        "convdebug/watch.py",
+        "import convdebug.rules",
+    ),
     "checks and search stand on training, training on watching, watching on instruments": (
         "convdebug/train.py",
         "import convdebug.checks",
@@ -33,8 +42,17 @@ def copied_tree(tmp_path):
 
 
 def lint(tree: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()", "--no-cache"]
-    environment = {"PYTHONPATH": f"{tree}:{tree / 'gui'}:{tree / 'sessions'}", "PATH": "/usr/bin:/bin", "COLUMNS": "200"}
+    command = [
+        sys.executable,
+        "-c",
+        "from importlinter.cli import lint_imports_command; lint_imports_command()",
+        "--no-cache",
+    ]
+    environment = {
+        "PYTHONPATH": f"{tree}:{tree / 'gui'}:{tree / 'sessions'}",
+        "PATH": "/usr/bin:/bin",
+        "COLUMNS": "200",
+    }
     return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=120)
 
 
