@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def six_conv() -> nn.Module:
     """815 k parameters, 11.5 M activations at a batch of 64."""
     widths = [3, 64, 64, 128, 128, 192, 192]
     layers: list[nn.Module] = []
-    for index, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+    for index, (before, after) in enumerate(pairwise(widths)):
         layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU()]
         if index % 2:
             layers.append(nn.MaxPool2d(2))

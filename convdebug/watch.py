@@ -174,6 +174,10 @@ class Watch:
         self._stepping.start()
         listen(self._see_loss)
         self._started = self._ended = self._clock()
+        if self._scene.compiled:
+            self.run.event(
+                "note", 0, text="the model is compiled: activations come from a plain pass on the same batch"
+            )
         self._begin_step()
 
     def finish(self, status: str = "finished", reason: str | None = None) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from .anatomy import SATURATION
 from .instrument import Instrument, Moment, Scene
 from .probe import unnoticed
-from .sampling import histograms, moments, share_outside
+from .sampling import histograms, histograms_on_host, moments, share_outside
 from .table import Table
 from .tap import Reading, Tap
 
@@ -139,4 +139,7 @@ def write_histograms(scene: Scene, moment: Moment, what: str) -> None:
     def write(table: np.ndarray) -> None:
         scene.run.blob(kind, step, np.array(table), names=names)
 
-    scene.readback.put(histograms(values, mask), write)
+    if values.device.type == "cpu":
+        write(histograms_on_host(values.numpy(), None if mask is None else mask.numpy()))
+    else:
+        scene.readback.put(histograms(values, mask), write)

@@ -16,7 +16,7 @@ def unnoticed(model: nn.Module, evaluation: bool = False) -> Iterator[None]:
     """Inside, gradients are off and, if asked for, the model is in evaluation mode; afterwards nothing has changed."""
     modes = [(module, module.training) for module in model.modules()]
     buffers = [
-        (module, name, buffer, buffer.clone(), buffer._version)
+        (module, name, buffer, buffer.clone())
         for module in model.modules()
         for name, buffer in module._buffers.items()
         if buffer is not None
@@ -29,10 +29,9 @@ def unnoticed(model: nn.Module, evaluation: bool = False) -> Iterator[None]:
         finally:
             for module, mode in modes:
                 module.training = mode
-            for module, name, buffer, copy, version in buffers:
+            for module, name, buffer, copy in buffers:
                 module._buffers[name] = buffer
-                if buffer._version != version:
-                    buffer.copy_(copy)
+                buffer.data.copy_(copy)  # through .data: a backward pass still to come must not see a new version
 
 
 @contextmanager
