@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyqtgraph as pg
@@ -25,11 +26,11 @@ class Histogram:
     high: float
     counts: np.ndarray
 
-    @property
+    @cached_property
     def bad(self) -> bool:
         return not (np.isfinite(self.low) and np.isfinite(self.high)) or not np.nansum(self.counts) > 0
 
-    @property
+    @cached_property
     def centres(self) -> np.ndarray:
         edges = np.linspace(self.low, self.high, len(self.counts) + 1)
         return (edges[:-1] + edges[1:]) / 2
@@ -94,7 +95,7 @@ class Ridge(Overlay):
                 self._paint_layer(painter, row, base, row_height * HEIGHT, histogram)
 
     def _paint_layer(self, painter: QPainter, row: int, base: float, height: float, histogram: Histogram) -> None:
-        xs = np.array([self.x_pixel(x) for x in self._placed(histogram.centres)])
+        xs = self.x_pixels(self._placed(histogram.centres))
         ys = base - histogram.heights() * height * 0.72
         color = self.colors[row]
         faded = self.picked is not None and row != self.picked

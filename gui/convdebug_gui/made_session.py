@@ -284,7 +284,7 @@ def make_large(path: Path, *, steps: int, series: int) -> Path:
             noise = 10.0 ** (-2 + 0.3 * random.normal(size=(len(at), layers)))
             gradients.extend(at, noise)
             updates.extend(at, noise / 10)
-        for step in range(0, steps, steps // 20):
+        for step in range(0, steps, max(steps // 20, 1)):
             _write_blobs(run, step, 0.0, layers, random, bad=False)
         run.finish()
     return path

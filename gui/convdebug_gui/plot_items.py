@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 from PyQt6.QtCore import QPointF, QRectF, Qt
-from PyQt6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen, QPolygonF
+from PyQt6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPaintEngine, QPainter, QPen, QPixmap, QPolygonF
 from PyQt6.QtWidgets import QGraphicsItem
 
 from convdebug_gui.theme import theme, with_alpha
@@ -68,6 +69,10 @@ class Overlay(pg.GraphicsObject):
     def x_pixel(self, x: float) -> float:
         (low, high), width = self.view.viewRange()[0], self.view.rect().width()
         return (x - low) / ((high - low) or 1.0) * width
+
+    def x_pixels(self, xs: np.ndarray) -> np.ndarray:
+        (low, high), width = self.view.viewRange()[0], self.view.rect().width()
+        return (xs - low) / ((high - low) or 1.0) * width
 
     def y_pixel(self, y: float) -> float:
         (low, high), height = self.view.viewRange()[1], self.view.rect().height()
@@ -207,17 +212,40 @@ class Stroke:
 class Strokes(Overlay):
     """Any number of curves as one item, the last on top; a line breaks where a value is not finite."""
 
-    SMOOTH_EDGES_UP_TO = 40_000  # points; beyond, antialiasing costs more than it shows
+    SMOOTH_EDGES_UP_TO = 12_000  # points; beyond, antialiasing costs more than it shows
 
     def __init__(self, view: pg.ViewBox, depth: float = 10) -> None:
         super().__init__(view, depth)
         self.strokes: Sequence[Stroke] = ()
+        self._kept: tuple[object, QPixmap] | None = None
 
     def show(self, strokes: Sequence[Stroke]) -> None:
         self.strokes = strokes
+        self._kept = None
         self.update()
 
     def paint(self, painter: QPainter, *_args: object) -> None:
+        """On a screen from a picture kept until the curves or the view change: the playhead passes over it cheaply."""
+        engine, device = painter.paintEngine(), painter.device()
+        if engine is None or device is None or engine.type() != QPaintEngine.Type.Raster:
+            self._paint_strokes(painter)
+            return
+        box, ratio = self.boundingRect(), device.devicePixelRatioF()
+        key = (self.view.viewRange(), box.width(), box.height(), ratio)
+        if self._kept is None or self._kept[0] != key:
+            self._kept = (key, self._drawn(box, ratio))
+        painter.drawPixmap(QPointF(0, 0), self._kept[1])
+
+    def _drawn(self, box: QRectF, ratio: float) -> QPixmap:
+        pixmap = QPixmap(max(math.ceil(box.width() * ratio), 1), max(math.ceil(box.height() * ratio), 1))
+        pixmap.setDevicePixelRatio(ratio)
+        pixmap.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(pixmap)
+        self._paint_strokes(painter)
+        painter.end()
+        return pixmap
+
+    def _paint_strokes(self, painter: QPainter) -> None:
         painter.setClipRect(self.boundingRect())
         points = sum(len(stroke.xs) for stroke in self.strokes)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, points <= self.SMOOTH_EDGES_UP_TO)
@@ -283,6 +311,8 @@ class Gap(Overlay):
 def polygon_from(xs: np.ndarray, ys: np.ndarray) -> QPolygonF:
     """A QPolygonF filled by one copy of memory."""
     polygon = QPolygonF()
+    if not len(xs):
+        return polygon
     polygon.fill(QPointF(), len(xs))
     memory: Any = polygon.data()
     memory.setsize(16 * len(xs))  # two doubles a point

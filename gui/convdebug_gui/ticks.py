@@ -46,7 +46,7 @@ def short_number(value: float, digits: int = 3) -> str:
     if size != 0 and (size < 10 ** (1 - digits) or size >= 1e6):
         return _exponent(value, digits)
     if size >= 10_000:
-        return f"{value / 1000:.{digits}g} k".replace("-", MINUS)
+        return f"{value / 1000:.{max(digits, 3)}g} k".replace("-", MINUS)
     return f"{value:.{max(digits, 4 if size >= 1000 else digits)}g}".replace("-", MINUS)
 
 

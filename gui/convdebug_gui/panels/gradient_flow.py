@@ -87,7 +87,7 @@ class GradientFlowPanel(Panel):
         if self.chart.user_zoomed:
             low, high = self.chart.x_range
             self._edges, self._means, self._bad = facts.heat(names, int(low), int(high) + 1, COLUMNS)
-        found = finite_range(log10(whole[1]), 0.01, 0.99)
+        found = finite_range(log10(whole[1]), 0.02, 0.96)
         self._limits = found if found is not None and found[1] > found[0] + 0.5 else _widened(found)
 
     def _show_heat(self) -> None:

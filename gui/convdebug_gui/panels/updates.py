@@ -21,6 +21,7 @@ from convdebug_gui.ticks import finite_range, short_number, step_number
 
 BAND = (-3.5, -2.5)
 PICK_WITHIN_PX = 8
+MANY = 40
 
 
 class UpdatesPanel(Panel):
@@ -76,7 +77,7 @@ class UpdatesPanel(Panel):
 
     def _stroke(self, row: int) -> Stroke:
         layer, picked = self._layers[row], self.model.picked
-        color, width = depth_color(layer.index, layer.count), 1.4
+        color, width = depth_color(layer.index, layer.count), 1.4 if len(self._layers) <= MANY else 1.0
         if picked is not None:
             color, width = (color, 2.6) if layer.name == picked else (with_alpha(color.name(), 0.28), 1.0)
         return Stroke(layer.name, self._steps, log10(self._ratios[row]), QColor(color), width)
