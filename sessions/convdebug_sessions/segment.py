@@ -112,6 +112,8 @@ class Group:
     def shut(self) -> None:
         """From now on rows are dropped: the run has ended, or this is a child after a fork."""
         self.wake_at = -1
+        self.segment = Group.unkept(self._width)
+        self._steps, self._values, self._count = self.segment.steps, self.segment.values, self.segment.count
 
     def _refuse(self, step: int, length: int) -> None:
         if length != self._width:

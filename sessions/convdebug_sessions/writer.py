@@ -55,6 +55,7 @@ class _Ring:
 
     def __init__(self, group: Group, run: int, counts_steps: bool) -> None:
         self.group, self.run, self.counts_steps = group, run, counts_steps
+        self.segment = group.segment
         self.store = GroupStore(group.id, len(group.names))
 
 
@@ -163,9 +164,9 @@ class Writer:
             return
         self.ask(lambda database: database.execute(_END_RUN, ended))
         for group in groups:
+            if self.problem is None and (ring := self._rings.pop(group.id, None)) is not None:
+                self._side.give_back(ring.segment)
             group.shut()
-            if self.problem is None and self._rings.pop(group.id, None) is not None:
-                self._side.give_back(group.segment)
 
     def close(self) -> None:
         """Writes the rest, ends the thread, and leaves one single file."""
@@ -247,11 +248,11 @@ class Writer:
             raise
         with self._room:
             for ring, count in fresh:
-                ring.group.segment.header[RELEASED] = count
+                ring.segment.header[RELEASED] = count
             self._room.notify_all()
 
     def _drain(self, database: sqlite3.Connection, ring: _Ring, count: int) -> None:
-        ring.store.append(database, *ring.group.segment.rows(ring.store.rows, count))
+        ring.store.append(database, *ring.segment.rows(ring.store.rows, count))
         if ring.counts_steps or ring.run not in self._stepped:
             statement = _COUNT_STEPS if ring.counts_steps else _COUNT_STEPS_AT_LEAST
             database.execute(statement, (ring.store.last_step + 1, ring.run))
@@ -288,7 +289,7 @@ class Writer:
 
 
 def _count(ring: _Ring) -> int:
-    header = ring.group.segment.header
+    header = ring.segment.header
     return int(header[COUNT]) if header[GROUP] == ring.group.id else 0
 
 
