@@ -268,7 +268,7 @@ class Watch:
             self._root.detach()
 
     def _is_micro_batch(self) -> bool:
-        if self._moment.updates or not self._steps_by_optimizer:
+        if self._moment.updates or self._moment.attempted or not self._steps_by_optimizer:
             return False
         if len(self._micro_batches) >= MOST_MICRO_BATCHES:
             self._count_every_call()
@@ -313,7 +313,8 @@ class Watch:
             self._moment.timeline.end("optimizer")
 
     def _attempted(self) -> None:
-        self._moment.updates += 1
+        """A gradient scaler was asked to step: it may skip the update, or the optimizer says itself that it steps."""
+        self._moment.attempted = True
 
     def _see_loss(self, name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
         if value.requires_grad and isinstance(scores, Tensor) and isinstance(labels, Tensor):

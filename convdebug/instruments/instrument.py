@@ -62,6 +62,7 @@ class Moment:
     loss_name: str | None = None
     loss_reduction: str | None = None
     updates: int = 0
+    attempted: bool = False
     given: set[str] = field(default_factory=set)
     """Scalars that the loop handed to `step` itself."""
     timeline: Timeline | None = None
