@@ -5,9 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from convdebug.rules import RULES
+from convdebug.devices import choose_device
+from convdebug.rules import RULES, Facts, rule_named
 from convdebug.target import Target
-from convdebug_sessions import Diagnosis, Recorder, Remedy, RunRecorder
+from convdebug_sessions import Diagnosis, Recorder, Remedy, RunRecorder, Session
+
+Progress = Callable[[str, int, int, str], None]
+"""Called with what is done, how much of it, of how much, and a note."""
 
 RANK = {"error": 0, "warning": 1, "info": 2}
 STATUS = {"error": "fail", "warning": "warn", "info": "pass"}
@@ -46,12 +50,13 @@ class Bench:
         seconds: float,
         device: str = "cpu",
         seed: int = 0,
-        on_progress: Callable[[int, int, str], None] | None = None,
+        on_progress: Progress | None = None,
     ) -> None:
         self.target, self.recorder, self.run = target, recorder, run
-        self.seconds, self.device, self.seed = seconds, device, seed
+        self.seconds, self.seed = seconds, seed
+        self.device = choose_device(device)
         self._on_progress = on_progress
-        self._began = self._told = time.perf_counter()
+        self._began, self._told = time.perf_counter(), 0.0
 
     @property
     def elapsed(self) -> float:
@@ -71,7 +76,15 @@ class Bench:
         self._told = now
         self.run.event("progress", None, done=done, total=total, text=text)
         if self._on_progress is not None:
-            self._on_progress(done, total, text)
+            self._on_progress("", done, total, text)
+
+    def ask_rules(self, *names: str) -> list[Diagnosis]:
+        """What these rules say about everything that the check has recorded so far."""
+        self.run.flush()
+        with Session.open(self.recorder.path) as session:
+            facts = Facts(session, self.run.id)
+            pairs = [(rule, rule.judge(facts)) for rule in map(rule_named, names)]
+        return [rule.diagnosis(finding, self.run.id) for rule, finding in pairs if finding is not None]
 
     def finding(
         self,

@@ -4,18 +4,44 @@ import contextlib
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from convdebug.checks import CHECKS, Check
-from convdebug.checks.bench import RANK, Bench, Outcome, Skipped
-from convdebug.search.learner import isolated
-from convdebug.errors import UserError, nearest
+from convdebug.checks.bench import Bench, Outcome, Progress, Skipped
+from convdebug.checks.order import reading_order
+from convdebug.checks.table import CHECKS, Check, require
+from convdebug.search.short_training import isolated
 from convdebug.target import Target
-from convdebug_sessions import Diagnosis, Recorder, RunRecorder, Session
+from convdebug_sessions import Diagnosis, Recorder, RunRecorder, Session, json_numbers
 
 BUDGET_S = 90.0
-Progress = Callable[[str, int, int, str], None]
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What one check said; status is pass, warn, fail, skip or error."""
+
+    id: str
+    status: str
+    summary: str
+    measured: Mapping[str, Any]
+    expected: Mapping[str, Any]
+    diagnoses: Sequence[Diagnosis]
+    seconds: float
+    run: int
+
+    def as_json(self) -> dict[str, Any]:
+        """An entry of `check --json`."""
+        return {
+            "id": self.id,
+            "status": self.status,
+            "summary": self.summary,
+            "measured": json_numbers(dict(self.measured)),
+            "expected": json_numbers(dict(self.expected)),
+            "diagnoses": [diagnosis.as_json() for diagnosis in self.diagnoses],
+            "seconds": round(self.seconds, 3),
+            "run": self.run,
+        }
 
 
 @dataclass
@@ -24,18 +50,17 @@ class CheckReport:
 
     target: str
     session: str
-    checks: list[dict[str, Any]] = field(default_factory=list)
+    checks: list[CheckResult] = field(default_factory=list)
 
     @property
     def verdict(self) -> str:
         """fail if any check failed or raised, else pass."""
-        return "fail" if any(check["status"] in ("fail", "error") for check in self.checks) else "pass"
+        return "fail" if any(check.status in ("fail", "error") for check in self.checks) else "pass"
 
     @property
-    def diagnoses(self) -> list[dict[str, Any]]:
-        """All diagnoses, worst first, in the order of the checks."""
-        every = [diagnosis for check in self.checks for diagnosis in check["diagnoses"]]
-        return sorted(every, key=lambda diagnosis: RANK[diagnosis["severity"]])
+    def diagnoses(self) -> list[Diagnosis]:
+        """The diagnoses of all checks, roots first, each followed by its consequences."""
+        return reading_order([diagnosis for check in self.checks for diagnosis in check.diagnoses])
 
     def as_json(self) -> dict[str, Any]:
         """The document of `convdebug check --json`."""
@@ -43,8 +68,8 @@ class CheckReport:
             "target": self.target,
             "session": self.session,
             "verdict": self.verdict,
-            "checks": self.checks,
-            "diagnoses": self.diagnoses,
+            "checks": [check.as_json() for check in self.checks],
+            "diagnoses": [diagnosis.as_json() for diagnosis in self.diagnoses],
         }
 
 
@@ -57,20 +82,25 @@ def run_checks(
     budget_s: float | None = None,
     device: str = "cpu",
     on_progress: Progress | None = None,
-    on_result: Callable[[dict[str, Any]], None] | None = None,
+    on_result: Callable[[CheckResult], None] | None = None,
 ) -> CheckReport:
     """Run the chosen checks within about `budget_s` seconds together; UserError for a check that does not exist.
 
-    `on_progress(check id, done, total, text)` is called as they go, `on_result` with each result. Random state and the user's objects are
-    left as they were: every check builds its own model.
+    `on_progress(check id, done, total, text)` is called as they go, `on_result` after each. Random state and the
+    user's objects are left as they were: every check builds its own model. What raises while the target is built
+    is passed on.
     """
     chosen = chosen_checks(only, skip)
+    with isolated():
+        target.build(0)
     report = CheckReport(target.name, str(recorder.path))
     ends = time.perf_counter() + (BUDGET_S if budget_s is None else budget_s)
     for index, check in enumerate(chosen):
         shares = sum(other.share for other in chosen[index:])
         seconds = max(0.5, (ends - time.perf_counter()) * check.share / shares)
-        report.checks.append(_one(check, target, recorder, report, seconds, device, on_progress))
+        run = recorder.start_run("check", check.id, config=_config(target), info=_info(target, device))
+        bench = Bench(target, recorder, run, seconds=seconds, device=device, on_progress=_named(on_progress, check.id))
+        report.checks.append(_recorded(check, bench, report.checks))
         if on_result is not None:
             on_result(report.checks[-1])
     return report
@@ -78,31 +108,24 @@ def run_checks(
 
 def chosen_checks(only: Sequence[str] | None, skip: Sequence[str] | None) -> list[Check]:
     """The checks named by `only` without those of `skip`, in the order of the list."""
-    known = [check.id for check in CHECKS]
     for name in [*(only or ()), *(skip or ())]:
-        if name not in known:
-            raise UserError(f"there is no check {name!r}{nearest(name, known)}")
-    return [check for check in CHECKS if (not only or check.id in only) and check.id not in (skip or ())]
+        require(name)
+    return [check for check in CHECKS if (only is None or check.id in only) and check.id not in (skip or ())]
 
 
-def _one(
-    check: Check,
-    target: Target,
-    recorder: Recorder,
-    report: CheckReport,
-    seconds: float,
-    device: str,
-    on_progress: Progress | None,
-) -> dict[str, Any]:
-    tell = None if on_progress is None else lambda done, total, text: on_progress(check.id, done, total, text)
-    run = recorder.start_run("check", check.id, config=_config(target), info={"target": target.name, "device": device})
-    bench = Bench(target, recorder, run, seconds=seconds, device=device, seed=0, on_progress=tell)
-    with _finished(run):
-        status, outcome = _judged(check, bench, report)
-        result = _result(check, status, outcome, bench.elapsed)
-        run.event("check", None, **result)
-        run.flush()
-    _write_opinions(recorder, run.id, outcome.diagnoses)
+def _named(on_progress: Progress | None, check: str) -> Progress | None:
+    if on_progress is None:
+        return None
+    return lambda _, done, total, text: on_progress(check, done, total, text)
+
+
+def _recorded(check: Check, bench: Bench, before: Sequence[CheckResult]) -> CheckResult:
+    with _finished(bench.run):
+        result = _judged(check, bench, before)
+        bench.run.event("check", None, **result.as_json())
+        bench.run.flush()
+    with Session.open(bench.recorder.path) as session:
+        session.write_diagnoses(bench.run.id, result.diagnoses)
     return result
 
 
@@ -116,19 +139,26 @@ def _finished(run: RunRecorder) -> Iterator[None]:
     run.finish()
 
 
-def _judged(check: Check, bench: Bench, report: CheckReport) -> tuple[str, Outcome]:
-    missing = [other["id"] for other in report.checks if other["id"] in check.needs and other["status"] in ("fail", "error")]
+def _judged(check: Check, bench: Bench, before: Sequence[CheckResult]) -> CheckResult:
+    missing = [other.id for other in before if other.id in check.needs and other.status in ("fail", "error")]
     if missing:
-        return "skip", Outcome(f"skipped, because the check {missing[0]} failed")
+        return _result(check, bench, "skip", Outcome(f"skipped, because the check {missing[0]} failed"))
     try:
         with isolated():
             outcome = check.run(bench)
     except Skipped as reason:
-        return "skip", Outcome(f"skipped: {reason}")
+        return _result(check, bench, "skip", Outcome(f"skipped: {reason}"))
     except Exception as error:
         bench.run.event("crash", None, type=type(error).__name__, message=str(error), traceback=traceback.format_exc())
-        return "error", Outcome(f"{type(error).__name__}: {_one_line(str(error))}")
-    return outcome.status, outcome
+        return _result(check, bench, "error", Outcome(f"{type(error).__name__}: {_one_line(str(error))}"))
+    return _result(check, bench, outcome.status, outcome)
+
+
+def _result(check: Check, bench: Bench, status: str, outcome: Outcome) -> CheckResult:
+    own = [replace(diagnosis, run=bench.run.id) for diagnosis in outcome.diagnoses]
+    return CheckResult(
+        check.id, status, outcome.summary, outcome.measured, outcome.expected, own, bench.elapsed, bench.run.id
+    )
 
 
 def _one_line(text: str) -> str:
@@ -136,23 +166,15 @@ def _one_line(text: str) -> str:
     return line if len(line) <= 300 else line[:299] + "…"
 
 
-def _result(check: Check, status: str, outcome: Outcome, seconds: float) -> dict[str, Any]:
-    return {
-        "id": check.id,
-        "status": status,
-        "summary": outcome.summary,
-        "measured": dict(outcome.measured),
-        "expected": dict(outcome.expected),
-        "diagnoses": [diagnosis.as_json() for diagnosis in outcome.diagnoses],
-        "seconds": round(seconds, 3),
-    }
-
-
 def _config(target: Target) -> dict[str, Any] | None:
-    config: Mapping[str, Any] | None = target.config.model_dump() if target.config is not None else None
-    return dict(config) if config is not None else None
+    return target.config.model_dump() if target.config is not None else None
 
 
-def _write_opinions(recorder: Recorder, run: int, diagnoses: Sequence[Diagnosis]) -> None:
-    with Session.open(recorder.path) as session:
-        session.write_diagnoses(run, diagnoses)
+def _info(target: Target, device: str) -> dict[str, Any]:
+    return {
+        "target": target.name,
+        "device": device,
+        "batch_size": target.batch_size,
+        "num_classes": target.num_classes,
+        "seed": 0,
+    }

@@ -40,11 +40,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A rate to take, the range in which rates learn well, and why."""
+    """A rate to take, the range in which rates learn well, and why; without numbers where no rate learns."""
 
-    lr: float
-    low: float
-    high: float
+    lr: float | None
+    low: float | None
+    high: float | None
     why: str
 
     def as_json(self) -> dict[str, Any]:
@@ -99,8 +99,8 @@ def by_rate(trials: Sequence[Trial]) -> list[Rate]:
     return [Rate(lr, tuple(trial for trial in trials if trial.lr == lr)) for lr in rates]
 
 
-def suggestion_of(trials: Sequence[Trial]) -> Suggestion | None:
-    """The rate to take, or None where no rate learns.
+def suggestion_of(trials: Sequence[Trial]) -> Suggestion:
+    """The rate to take.
 
     Of the rates whose loss is close to the best one's (within the spread over seeds or 5 % of the gain), the middle
     one: the lowest loss of a short trial stands often right beside the cliff.
@@ -108,7 +108,7 @@ def suggestion_of(trials: Sequence[Trial]) -> Suggestion | None:
     rates = by_rate(trials)
     learning = [rate for rate in rates if rate.status == "ok"]
     if not learning:
-        return None
+        return Suggestion(None, None, None, _why_none(rates))
     best = min(learning, key=lambda rate: rate.loss)
     chosen = _steady(learning, best)
     good = [rate.lr for rate in learning if _gain(rate) >= HALF * _gain(best)]
@@ -133,6 +133,15 @@ def _why(rates: Sequence[Rate], chosen: Rate, best: Rate) -> str:
     if best is not chosen:
         text += f"; {best.lr:.2g} reaches {best.loss:.3g} but stands closer to the edge"
     return text + _edges(rates, best)
+
+
+def _why_none(rates: Sequence[Rate]) -> str:
+    burst = [rate.lr for rate in rates if rate.status == "diverged"]
+    still = [rate.lr for rate in rates if rate.status == "stalled"]
+    parts = [f"none of {len(rates)} rates learns"]
+    parts += [f"{max(still):.2g} and below hardly move the loss"] if still else []
+    parts += [f"{min(burst):.2g} and above diverge"] if burst else []
+    return "; ".join(parts)
 
 
 def _edges(rates: Sequence[Rate], best: Rate) -> str:

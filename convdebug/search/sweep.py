@@ -1,4 +1,4 @@
-"""The learning-rate sweep: many short trainings from the same weights on the same batches, one for each rate and seed."""
+"""The learning-rate sweep: short trainings from the same weights on the same batches, one for each rate and seed."""
 
 import copy
 import math
@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from convdebug.search.learner import Learner, held_batches, isolated, rate_of, seeded, set_rate
+from convdebug.devices import choose_device
 from convdebug.errors import UserError
+from convdebug.learner import Learner
 from convdebug.search.rates import Suggestion, Trial, status_of, suggestion_of
+from convdebug.search.short_training import held_batches, isolated, learner_of, mean_loss, rate_of, seed_all
 from convdebug.target import Target
 from convdebug_sessions import Recorder, RunRecorder
 
@@ -21,9 +23,8 @@ LOW, HIGH = 1e-6, 10.0
 RATES, SEEDS, STEPS = 15, 3, 100
 BUDGET_S = 60.0
 _FEWEST_STEPS = 16
-_POOL_BYTES = 512 * 2**20
 _BLOWN = 3.0
-Progress = Callable[[int, int, str], None]
+Tell = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,17 @@ class Plan:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """The trials in the order they ran, what they suggest (None where no rate learns), and how they were made."""
+    """The trials in the order they ran, what they suggest, and how they were made."""
 
     run: int
     trials: list[Trial]
-    suggestion: Suggestion | None
+    suggestion: Suggestion
     plan: Plan
     seconds: float = field(default=0.0, compare=False)
 
     def as_json(self) -> dict[str, Any]:
         """The document of `convdebug sweep --json`, without the session's name."""
-        suggestion = self.suggestion.as_json() if self.suggestion else None
-        return {"trials": [trial.as_json() for trial in self.trials], "suggestion": suggestion}
+        return {"trials": [trial.as_json() for trial in self.trials], "suggestion": self.suggestion.as_json()}
 
 
 def lr_sweep(
@@ -70,7 +70,7 @@ def lr_sweep(
     also: Sequence[float] = (),
     device: str = "cpu",
     budget_s: float | None = None,
-    on_progress: Progress | None = None,
+    on_progress: Tell | None = None,
 ) -> SweepResult:
     """Train shortly at `count` log-spaced rates from `low` to `high` (and at those of `also`) from each seed.
 
@@ -78,8 +78,14 @@ def lr_sweep(
     under `parent`, or under a run of kind `sweep` that is made for it. UserError for an impossible range.
     """
     check_range(low, high, count, steps, seeds)
-    own = recorder.start_run("sweep", "lr-sweep", info={"target": target.name, "device": device}) if parent is None else None
-    sweep = _Sweep(target, recorder, own.id if own else int(parent or 0), device, _both(own, on_progress))
+    place = choose_device(device)
+    require_rate(target)
+    own = (
+        recorder.start_run("sweep", "lr-sweep", info={"target": target.name, "device": device})
+        if parent is None
+        else None
+    )
+    sweep = _Sweep(target, recorder, own.id if own else int(parent or 0), place, _both(own, on_progress))
     began = time.perf_counter()
     try:
         with isolated():
@@ -105,12 +111,20 @@ def check_range(low: float, high: float, count: int | None, steps: int | None, s
             raise UserError(f"{name} {value} is too small: at least {least}")
 
 
+def require_rate(target: Target) -> None:
+    """UserError for an optimizer that has no rate to vary."""
+    with isolated():
+        optimizer = target.optimizer(target.build(0))
+    if rate_of(optimizer) is None:
+        raise UserError(f"{type(optimizer).__name__} has no learning rate to sweep")
+
+
 def _rates(low: float, high: float, count: int | None, also: Sequence[float]) -> tuple[float, ...]:
     spaced = np.geomspace(low, high, count or RATES).tolist()
     return tuple(sorted({float(f"{rate:.4g}") for rate in spaced} | {rate for rate in also if rate > 0}))
 
 
-def _both(run: RunRecorder | None, on_progress: Progress | None) -> Progress:
+def _both(run: RunRecorder | None, on_progress: Tell | None) -> Tell:
     def tell(done: int, total: int, text: str) -> None:
         if run is not None:
             run.event("progress", None, done=done, total=total, text=text)
@@ -156,7 +170,7 @@ def _every_other(rates: tuple[float, ...]) -> tuple[float, ...]:
 class _Sweep:
     """The weights and batches that all trials share."""
 
-    def __init__(self, target: Target, recorder: Recorder, parent: int, device: str, tell: Progress) -> None:
+    def __init__(self, target: Target, recorder: Recorder, parent: int, device: torch.device, tell: Tell) -> None:
         self.target, self.recorder, self.parent, self.device, self.tell = target, recorder, parent, device, tell
         self.pool: list[Any] = []
 
@@ -164,13 +178,12 @@ class _Sweep:
         self, rates: tuple[float, ...], count: int | None, steps: int | None, seeds: int | None, budget_s: float | None
     ) -> Plan:
         """Measure a step, fit the plan to the budget, fetch the batches once."""
-        plan = Plan(rates, seeds or SEEDS, steps or STEPS, self.target.batch_size)
+        plan = Plan(rates, seeds or SEEDS, steps or STEPS, self.target.batch_size or 1)
         self.pool = held_batches(self.target, 2, self.device)
         step_s = self._step_seconds()
         if budget_s is not None or steps is None:
             plan = fit(plan, step_s, (budget_s or BUDGET_S) * 0.9, (count, steps, seeds))
-        room = max(4, _POOL_BYTES // max(1, _bytes_of(self.pool[0])))
-        self.pool = held_batches(self.target, min(plan.steps, room), self.device, batch_size=plan.batch_size)
+        self.pool = held_batches(self.target, plan.steps, self.device, batch_size=plan.batch_size)
         return plan
 
     def trials(self, plan: Plan, deadline: float) -> list[Trial]:
@@ -178,41 +191,31 @@ class _Sweep:
         done: list[Trial] = []
         total = plan.seeds * len(plan.rates)
         for seed in range(plan.seeds):
-            if seed and time.perf_counter() > deadline:
-                break
             weights, batches = self._start(seed, plan)
-            before = self._measured(weights, batches[-plan.tail :], seed)
+            before = mean_loss(self._learner(weights, 1.0, seed), batches[-plan.tail :])
             for rate in plan.rates:
+                if seed and time.perf_counter() > deadline:
+                    return done
                 done.append(self._trial(weights, batches, rate, seed, before, plan))
                 self.tell(len(done), total, f"rate {rate:.2g}, seed {seed}: {done[-1].status}")
         return done
 
     def _start(self, seed: int, plan: Plan) -> tuple[nn.Module, list[Any]]:
         order = np.random.default_rng(seed).permutation(len(self.pool))
-        model = self.target.build(seed).to(self.device).train()
-        return model, [self.pool[order[step % len(order)]] for step in range(plan.steps)]
+        return self.target.build(seed), [self.pool[order[step % len(order)]] for step in range(plan.steps)]
 
-    def _learner(self, weights: nn.Module, rate: float | None, seed: int) -> Learner:
-        seeded(seed)
-        model = copy.deepcopy(weights)
-        optimizer = self.target.optimizer(model)
-        if isinstance(optimizer, torch.optim.LBFGS) or rate_of(optimizer) is None:
-            raise UserError(f"{type(optimizer).__name__} has no learning rate that a sweep could vary step by step")
-        if rate is not None:
-            set_rate(optimizer, rate)
-        return Learner(self.target, model, optimizer)
-
-    def _measured(self, weights: nn.Module, batches: Sequence[Any], seed: int) -> float:
-        return self._learner(weights, None, seed).measure(batches)
+    def _learner(self, weights: nn.Module, rate: float, seed: int) -> Learner:
+        seed_all(seed)
+        return learner_of(self.target, copy.deepcopy(weights), self.device, rate)
 
     def _step_seconds(self) -> float:
-        learner = self._learner(self.target.build(0).to(self.device).train(), 1e-9, 0)
+        learner = self._learner(self.target.build(0), 1e-9, 0)
         times = []
         for batch in [*self.pool, *self.pool]:
             began = time.perf_counter()
             learner.step(batch)
             times.append(time.perf_counter() - began)
-        return min(times)
+        return float(np.median(times[1:]))
 
     def _trial(
         self, weights: nn.Module, batches: Sequence[Any], rate: float, seed: int, before: float, plan: Plan
@@ -232,16 +235,17 @@ class _Sweep:
     def _losses(self, weights: nn.Module, batches: Sequence[Any], rate: float, seed: int) -> Iterator[float]:
         learner = self._learner(weights, rate, seed)
         for batch in batches:
-            yield learner.step(batch)
+            learner.step(batch)
+            yield float(learner.loss)
 
-    def _ended(
-        self, run: RunRecorder, rate: float, seed: int, before: float, losses: list[float], plan: Plan
-    ) -> Trial:
+    def _ended(self, run: RunRecorder, rate: float, seed: int, before: float, losses: list[float], plan: Plan) -> Trial:
         blown = _blown(losses, before)
         after = float(np.mean(losses[-plan.tail :])) if not blown else losses[-1]
         status = status_of(before, after, blown)
         if status == "diverged":
-            run.finish("stopped", f"diverged: the loss is {losses[-1]:.3g} at step {len(losses) - 1}, it began at {before:.3g}")
+            run.finish(
+                "stopped", f"diverged: the loss is {losses[-1]:.3g} at step {len(losses) - 1}, it began at {before:.3g}"
+            )
         else:
             run.finish()
         return Trial(rate, seed, status, before, after, len(losses), run.id)
@@ -254,16 +258,8 @@ class _Sweep:
 
 
 def _blown(losses: Sequence[float], before: float) -> bool:
-    """Not finite, or far above three times the first loss, or above it for three steps on end (lecture: > 3 × original)."""
+    """Not finite, far above three times the first loss, or above it for three steps on end (lecture: 3 × original)."""
     if not math.isfinite(losses[-1]):
         return True
     limit = _BLOWN * abs(before)
     return losses[-1] > 10 * limit or (len(losses) >= 3 and min(losses[-3:]) > limit)
-
-
-def _bytes_of(value: Any) -> int:
-    if isinstance(value, torch.Tensor):
-        return value.numel() * value.element_size()
-    if isinstance(value, dict):
-        value = list(value.values())
-    return sum(_bytes_of(item) for item in value) if isinstance(value, (tuple, list)) else 0

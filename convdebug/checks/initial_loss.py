@@ -1,0 +1,204 @@
+"""Is the loss of fresh weights what chance gives? Regularization off, several seeds, several batches."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from convdebug.batches import call_model, split_batch
+from convdebug.checks.bench import Bench, Outcome, Skipped
+from convdebug.rules.initial_loss_off import severity_of
+from convdebug.search.short_training import held_batches, seed_all
+from convdebug.target import Target
+from convdebug_sessions import Diagnosis, Remedy
+
+SEEDS = 5
+BATCHES = 2
+
+
+def run(bench: Bench) -> Outcome:
+    """Mean loss over seeds and batches against the loss of saying nothing: ln C, ln 2, or that of answering zero."""
+    if bench.target.train_step is not None:
+        raise Skipped("the target has its own train_step, so its loss cannot be computed apart from a step")
+    plain = bench.target.without_regularization()
+    batches = held_batches(plain, BATCHES, bench.device)
+    losses, scores = _losses(bench, plain, batches)
+    labels = split_batch(batches[0])[1]
+    chance = _chance(plain, scores, labels)
+    loss, spread = float(np.mean(losses)), float(np.std(losses))
+    diagnoses = _diagnoses(bench, plain, loss, chance, scores, labels)
+    measured = {"loss": loss, "spread": spread, "ratio": loss / chance if chance else math.nan, "losses": losses}
+    return Outcome(_summary(plain, loss, spread, chance, len(losses)), measured, {"loss": chance}, diagnoses)
+
+
+def _losses(bench: Bench, target: Target, batches: Sequence[Any]) -> tuple[list[float], Any]:
+    losses: list[float] = []
+    group = bench.run.group(("train/loss",))
+    scores: Any = None
+    for seed in range(SEEDS):
+        model = target.build(bench.seed + seed).to(bench.device).train()
+        seed_all(seed)
+        for batch in batches:
+            inputs, labels = split_batch(batch)
+            with torch.no_grad():
+                scores = call_model(model, inputs)
+                losses.append(float(target.loss(scores, labels)))
+            group.append(len(losses) - 1, (losses[-1],))
+        bench.progress(seed + 1, SEEDS, "fresh networks")
+        if bench.time_left < 0:
+            break
+    return losses, scores
+
+
+def _chance(target: Target, scores: Any, labels: Any) -> float | None:
+    """ln C where that is known, else the loss of answering zero to everything (ln 2 for logits, the labels' size)."""
+    if target.expected_initial_loss is not None:
+        return target.expected_initial_loss
+    if not isinstance(scores, torch.Tensor) or not scores.is_floating_point():
+        return None
+    chance = float(target.loss(torch.zeros_like(scores), labels))
+    return chance if math.isfinite(chance) and chance > 0 else None
+
+
+def _summary(target: Target, loss: float, spread: float, chance: float | None, count: int) -> str:
+    text = f"the first loss is {loss:.4f} ± {spread:.4f} over {count} fresh starts, regularization off"
+    if chance is None:
+        return text + "; what chance gives is not known for this loss"
+    if target.expected_initial_loss is not None:
+        return text + f"; chance gives ln {target.num_classes} = {chance:.4f}"
+    return text + f"; answering zero to everything gives {chance:.4f}"
+
+
+def _diagnoses(
+    bench: Bench, target: Target, loss: float, chance: float | None, scores: Any, labels: Any
+) -> list[Diagnosis]:
+    causes = _broadcast(bench, scores, labels, target) + _log_probabilities(bench, target, scores, loss)
+    causes += _probabilities(bench, target, scores)
+    if chance is None or not math.isfinite(loss):
+        return causes + ([_not_finite(bench, loss)] if not math.isfinite(loss) else [])
+    causes += _summed(bench, target, loss, chance, scores, labels)
+    severity = severity_of(loss, chance)
+    if severity is None or (target.expected_initial_loss is None and loss < chance):
+        return causes
+    severity = severity if target.expected_initial_loss is not None else "info"
+    return [*causes, _off(bench, severity, loss, chance, causes)]
+
+
+def _off(bench: Bench, severity: str, loss: float, chance: float, causes: Sequence[Diagnosis]) -> Diagnosis:
+    meaning = (
+        "The network starts out confident and wrong: usually its weights or its inputs are too large."
+        if loss > chance
+        else "A network that knows nothing cannot do better: the loss is scaled down, or labels leak in."
+    )
+    return bench.finding(
+        "initial-loss-off",
+        severity,
+        f"The first loss is {loss:.4g} where chance gives {chance:.4g} ({loss / chance:.1f} times). {meaning}",
+        evidence={"first_loss": loss, "expected": chance, "ratio": loss / chance},
+        caused_by=causes[0].rule if causes else None,
+        remedies=[
+            Remedy("Scale the inputs to mean 0 and deviation 1."),
+            Remedy("Initialize the last layer with small weights; a zero last layer starts at chance exactly."),
+        ],
+    )
+
+
+def _not_finite(bench: Bench, loss: float) -> Diagnosis:
+    return bench.finding(
+        "initial-loss-off",
+        "error",
+        f"The first loss is {loss} before any update: the network or the loss gives no number for these inputs.",
+        evidence={"first_loss": loss},
+        remedies=[Remedy("Look for a logarithm or division by zero in the loss, and for NaN in the inputs.")],
+    )
+
+
+def _summed(bench: Bench, target: Target, loss: float, chance: float, scores: Any, labels: Any) -> list[Diagnosis]:
+    count = len(labels) if isinstance(labels, torch.Tensor) else 0
+    if loss < 1.15 * chance or count < 2 or not _grows_with_the_batch(target, scores, labels):
+        return []
+    return [
+        bench.finding(
+            "loss-summed-over-batch",
+            "warning",
+            f"The first loss is {loss:.4g}, which is {loss / count:.4g} for each of the {count} examples of the batch: "
+            "the loss is summed, not averaged, so its gradients (and the rate that fits) grow with the batch.",
+            evidence={"first_loss": loss, "batch_size": float(count), "expected": chance},
+            remedies=[Remedy('Average the loss: reduction="mean", or divide by the batch size.')],
+        )
+    ]
+
+
+def _grows_with_the_batch(target: Target, scores: Any, labels: Any) -> bool:
+    """Whether the same examples given twice have twice the loss."""
+    if not isinstance(scores, torch.Tensor) or len(scores) != len(labels):
+        return False
+    once, twice = target.loss(scores, labels), target.loss(torch.cat([scores, scores]), torch.cat([labels, labels]))
+    return bool((twice - 2 * once).abs() < 1e-3 * once.abs())
+
+
+def _log_probabilities(bench: Bench, target: Target, scores: Any, loss: float) -> list[Diagnosis]:
+    is_nll = isinstance(target.loss, torch.nn.NLLLoss) or target.loss is torch.nn.functional.nll_loss
+    if not is_nll or not isinstance(scores, torch.Tensor) or not scores.is_floating_point():
+        return []
+    sums = scores.exp().sum(dim=1)
+    if bool(((sums - 1).abs() < 0.01).all()):
+        return []
+    return [
+        bench.finding(
+            "loss-expects-log-probabilities",
+            "error",
+            f"NLLLoss is given raw scores (their exponentials sum to {float(sums.mean()):.3g}, not 1): the loss is "
+            f"{loss:.4g} and can fall below zero without end while nothing is learned.",
+            evidence={"first_loss": loss, "sum_of_exponentials": float(sums.mean())},
+            remedies=[Remedy("Use CrossEntropyLoss, or end the network with log_softmax over the classes.")],
+        )
+    ]
+
+
+def _probabilities(bench: Bench, target: Target, scores: Any) -> list[Diagnosis]:
+    is_entropy = isinstance(target.loss, torch.nn.CrossEntropyLoss) or target.loss is torch.nn.functional.cross_entropy
+    if not is_entropy or not isinstance(scores, torch.Tensor) or scores.ndim < 2 or scores.shape[1] < 2:
+        return []
+    sums = scores.sum(dim=1)
+    if bool((scores < 0).any()) or bool(((sums - 1).abs() > 1e-3).any()):
+        return []
+    return [
+        bench.finding(
+            "double-softmax",
+            "warning",
+            "Cross entropy is given probabilities (every row lies in [0, 1] and sums to 1); it takes their softmax "
+            f"once more, so the loss can never fall below {_floor(scores.shape[1]):.2f} and the gradients are small.",
+            evidence={"row_sum": float(sums.mean()), "lowest_loss": _floor(scores.shape[1])},
+            remedies=[Remedy("Take the softmax out of the network; give the loss the raw scores.")],
+        )
+    ]
+
+
+def _floor(classes: int) -> float:
+    """The lowest cross entropy when one score is 1 and the others 0."""
+    return math.log(math.e + classes - 1) - 1
+
+
+def _broadcast(bench: Bench, scores: Any, labels: Any, target: Target) -> list[Diagnosis]:
+    tensors = isinstance(scores, torch.Tensor) and isinstance(labels, torch.Tensor)
+    if (
+        not tensors
+        or not labels.is_floating_point()
+        or scores.numel() != labels.numel()
+        or scores.shape == labels.shape
+    ):
+        return []
+    given, wanted = tuple(scores.shape), tuple(labels.shape)
+    return [
+        bench.finding(
+            "loss-shape-broadcast",
+            "error",
+            f"The network gives {given} and the labels are {wanted}: an elementwise loss broadcasts them to "
+            f"{tuple(torch.broadcast_shapes(given, wanted))} and compares every example with every other.",
+            evidence={"examples": float(len(labels))},
+            remedies=[Remedy("Bring both to the same shape: output.squeeze(1), or labels[:, None].")],
+        )
+    ]

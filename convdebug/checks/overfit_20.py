@@ -1,0 +1,216 @@
+"""Can the network learn the same 20 examples by heart, with every source of noise off?"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from convdebug.batches import split_batch, to_device
+from convdebug.checks.bench import Bench, Outcome
+from convdebug.checks.learning_ability import why_nothing_is_learned
+from convdebug.learner import Learner
+from convdebug.search.short_training import accuracy_of, learner_of, rate_of, seed_all
+from convdebug.target import Target
+from convdebug_sessions import Diagnosis, Remedy
+
+EXAMPLES = 20
+STEPS = 1000
+COST = 0.01
+PLAIN_RATES = (1e-3, 1e-2, 1e-1)
+_BLOWN = 3.0
+_TOO_LOW = 0.01
+_STILL = 150
+
+
+@dataclass
+class Attempt:
+    """One training on the 20 examples; costs and accuracies are those before each update."""
+
+    name: str
+    lr: float | None
+    costs: list[float] = field(default_factory=list)
+    accuracies: list[float | None] = field(default_factory=list)
+
+    @property
+    def reached(self) -> bool:
+        """Cost below 0.01 and every example right (where there are classes)."""
+        return bool(self.costs) and self.costs[-1] < COST and self.accuracies[-1] in (None, 1.0)
+
+    @property
+    def diverged(self) -> bool:
+        """Not finite, or for good above three times the first cost."""
+        last = self.costs[-1]
+        return not math.isfinite(last) or last > _BLOWN * max(abs(self.costs[0]), COST)
+
+    @property
+    def cost(self) -> float:
+        """The last cost, infinite where it is not a number."""
+        return self.costs[-1] if self.costs and math.isfinite(self.costs[-1]) else math.inf
+
+    @property
+    def standing_still(self) -> bool:
+        """Whether the last steps changed nothing at all."""
+        recent = self.costs[-_STILL:]
+        return len(recent) == _STILL and max(recent) - min(recent) <= 1e-7 * abs(recent[0])
+
+    def as_json(self) -> dict[str, Any]:
+        """For the measured numbers."""
+        return {
+            "optimizer": self.name,
+            "lr": self.lr,
+            "steps": len(self.costs) - 1,
+            "first_cost": self.costs[0],
+            "cost": self.costs[-1],
+            "accuracy": self.accuracies[-1],
+            "reached": self.reached,
+        }
+
+
+def run(bench: Bench) -> Outcome:
+    """The target's own optimizer first, then plain SGD at three rates; the verdict by numbers."""
+    target = bench.target.without_regularization()
+    batch = to_device(target.training_data_sample(EXAMPLES), bench.device)
+    attempts: list[Attempt] = []
+    for learner, attempt, seconds in _attempts(bench, target):
+        attempts.append(attempt)
+        _learn(bench, learner, attempt, batch, sum(len(one.costs) for one in attempts), seconds)
+        if attempt.reached:
+            break
+    best = next((one for one in attempts if one.reached), min(attempts, key=lambda one: one.cost))
+    measured = best.as_json() | {"attempts": [one.as_json() for one in attempts], "kept": list(target.kept)}
+    diagnoses = _diagnoses(bench, target, attempts, best, batch)
+    return Outcome(_summary(best, batch, target), measured, {"cost": COST, "accuracy": 1.0}, diagnoses)
+
+
+def _attempts(bench: Bench, target: Target) -> Iterator[tuple[Learner, Attempt, float]]:
+    """Fresh weights for each; the first may take half of the time, the others share the rest."""
+    own = learner_of(target, target.build(bench.seed), bench.device)
+    yield own, Attempt(f"own {type(own.optimizer).__name__}", rate_of(own.optimizer)), 0.5 * bench.seconds
+    if target.train_step is not None:
+        return
+    for index, lr in enumerate(PLAIN_RATES):
+        model = target.build(bench.seed)
+        learner = Learner(target, model.to(bench.device), _plain_sgd(model, lr), bench.device)
+        yield learner, Attempt("SGD", lr), bench.time_left / (len(PLAIN_RATES) - index)
+
+
+def _plain_sgd(model: torch.nn.Module, lr: float) -> torch.optim.Optimizer:
+    return torch.optim.SGD([parameter for parameter in model.parameters() if parameter.requires_grad], lr=lr)
+
+
+def _learn(bench: Bench, learner: Learner, attempt: Attempt, batch: Any, first: int, seconds: float) -> None:
+    """Up to 1000 updates on the one batch, ended early by success, divergence, standstill or the clock."""
+    seed_all(bench.seed)
+    group = bench.run.group(("train/loss", "train/accuracy", "train/lr"))
+    bench.run.event("note", first, text=f"{attempt.name}, rate {attempt.lr}")
+    ends = time.perf_counter() + max(seconds, 0.5)
+    while len(attempt.costs) <= STEPS:
+        _step(learner, attempt, batch)
+        accuracy = attempt.accuracies[-1]
+        row = (attempt.costs[-1], math.nan if accuracy is None else accuracy, attempt.lr or 0.0)
+        group.append(first + len(attempt.costs) - 1, row)
+        bench.progress(len(attempt.costs), STEPS, f"{attempt.name}: cost {attempt.costs[-1]:.4g}")
+        over = attempt.reached or attempt.standing_still or not math.isfinite(attempt.costs[-1])
+        if over or _for_good(attempt) or time.perf_counter() > ends:
+            break
+
+
+def _step(learner: Learner, attempt: Attempt, batch: Any) -> None:
+    learner.step(batch)
+    attempt.costs.append(float(learner.loss))
+    attempt.accuracies.append(accuracy_of(learner))
+
+
+def _for_good(attempt: Attempt) -> bool:
+    limit = 10 * _BLOWN * max(abs(attempt.costs[0]), COST)
+    return len(attempt.costs) > 20 and min(attempt.costs[-20:]) > limit
+
+
+def _summary(best: Attempt, batch: Any, target: Target) -> str:
+    labels = split_batch(batch)[1]
+    count = len(labels) if isinstance(labels, torch.Tensor) else EXAMPLES
+    accuracy = best.accuracies[-1]
+    right = "" if accuracy is None else f" with accuracy {accuracy:.2f}"
+    rate = "" if best.lr is None else f" at rate {best.lr:g}"
+    text = f"cost {best.costs[-1]:.4g}{right} on the same {count} examples after {len(best.costs) - 1} updates"
+    text = f"{text} ({best.name}{rate}; it began at {best.costs[0]:.4g})"
+    return text + (f"; could not be turned off: {', '.join(target.kept)}" if target.kept else "")
+
+
+def _diagnoses(bench: Bench, target: Target, attempts: list[Attempt], best: Attempt, batch: Any) -> list[Diagnosis]:
+    own = attempts[0]
+    if not best.reached:
+        return _not_learned(bench, target, attempts, best, batch)
+    if best is own:
+        return []
+    if own.diverged:
+        return [_own_too_high(bench, own, best)]
+    return [_own_too_low(bench, own, best)] if _hardly_moved(own) else []
+
+
+def _hardly_moved(own: Attempt) -> bool:
+    return own.costs[0] - own.costs[-1] < _TOO_LOW * abs(own.costs[0])
+
+
+def _change(bench: Bench, best: Attempt) -> dict[str, Any] | None:
+    config = bench.target.config
+    plain = config is not None and config.optimizer.name in ("sgd", "momentum", "nesterov")
+    return {"optimizer.lr": best.lr} if plain else None
+
+
+def _own_too_high(bench: Bench, own: Attempt, best: Attempt) -> Diagnosis:
+    return bench.finding(
+        "learning-rate-too-high",
+        "error",
+        f"On 20 examples, {own.name} at {own.lr:.3g} takes the cost from {own.costs[0]:.4g} to {own.costs[-1]:.4g} in "
+        f"{len(own.costs) - 1} updates; plain SGD at {best.lr:g} learns the same examples by heart.",
+        steps=(0, len(own.costs) - 1),
+        evidence={"learning_rate": own.lr or math.nan, "first_loss": own.costs[0], "last_loss": own.costs[-1]},
+        remedies=[Remedy(f"Lower the learning rate; SGD at {best.lr:g} works here.", _change(bench, best))],
+    )
+
+
+def _own_too_low(bench: Bench, own: Attempt, best: Attempt) -> Diagnosis:
+    return bench.finding(
+        "learning-rate-too-low",
+        "warning",
+        f"On 20 examples, {own.name} at {own.lr:.3g} leaves the cost at {own.costs[-1]:.4f} after {len(own.costs) - 1} "
+        f"updates (it began at {own.costs[0]:.4f}); plain SGD at {best.lr:g} learns them by heart.",
+        steps=(0, len(own.costs) - 1),
+        evidence={"learning_rate": own.lr or math.nan, "first_loss": own.costs[0], "last_loss": own.costs[-1]},
+        remedies=[Remedy(f"Raise the learning rate; SGD at {best.lr:g} works here.", _change(bench, best))],
+    )
+
+
+def _not_learned(bench: Bench, target: Target, attempts: list[Attempt], best: Attempt, batch: Any) -> list[Diagnosis]:
+    causes = why_nothing_is_learned(bench, target, batch)
+    tried = ", ".join(f"{one.name} at {one.lr:g}: {one.costs[-1]:.3g}" for one in attempts if one.lr is not None)
+    learned = best.accuracies[-1] == 1.0 and best.cost < 0.1 * abs(best.costs[0])
+    rule = "loss-not-decreasing" if _hardly_moved(best) else "loss-plateau"
+    message = (
+        f"The same {EXAMPLES} examples are not learned by heart: the lowest cost is {best.costs[-1]:.4g} (it began at "
+        f"{best.costs[0]:.4g}, {COST} is wanted) after {len(best.costs) - 1} updates without regularization. {tried}."
+    )
+    finding = bench.finding(
+        rule,
+        "warning" if learned and not causes else "error",
+        message,
+        steps=(0, max(len(one.costs) for one in attempts)),
+        evidence={"cost": best.costs[-1], "first_cost": best.costs[0], "wanted": COST},
+        caused_by=causes[0].rule if causes else None,
+        remedies=_remedies(learned),
+    )
+    return [*causes, finding]
+
+
+def _remedies(learned: bool) -> list[Remedy]:
+    if learned:
+        return [Remedy("It is on the way: raise the learning rate, or give the check more time.")]
+    return [
+        Remedy("Check that inputs and labels belong together, and that the loss gets what it expects."),
+        Remedy("Check that gradients reach every layer and that the optimizer holds the model's parameters."),
+        Remedy("Give the network more units: it must be able to hold 20 examples."),
+    ]

@@ -1,0 +1,150 @@
+"""The learning-rate sweep: what its trials say, how it fits its time, what it leaves in the session."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from convdebug.errors import UserError
+from convdebug.search.rates import Trial, by_rate, suggestion_of
+from convdebug.search.sweep import Plan, fit, lr_sweep
+from convdebug.target import Target
+from convdebug_sessions import Recorder, Session
+
+
+class Fetched(TensorDataset):
+    """Counts how often an example is fetched."""
+
+    count = 0
+
+    def __getitem__(self, index):
+        Fetched.count += 1
+        return super().__getitem__(index)
+
+
+@pytest.fixture
+def target() -> Target:
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(256, 6, generator=generator)
+    labels = (points[:, 0] > 0).long() + 2 * (points[:, 1] > 0).long()
+    return Target(
+        make_model=lambda: nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 4)),
+        train_data=Fetched(points, labels),
+        make_optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9),
+        batch_size=32,
+        num_classes=4,
+    )
+
+
+def trials(table, seeds=2):
+    """Trials from {rate: (status, last loss)}, the second seed a little worse."""
+    return [
+        Trial(rate, seed, status, 2.3, last + 0.01 * seed, 20, 1)
+        for seed in range(seeds)
+        for rate, (status, last) in table.items()
+    ]
+
+
+def test_a_sweep_tells_rates_that_stall_learn_and_diverge(target, tmp_path):
+    with Recorder.create(tmp_path / "sweep.convdebug") as recorder:
+        result = lr_sweep(target, recorder, 1e-7, 1e4, count=12, steps=30, seeds=2)
+    statuses = {rate.lr: rate.status for rate in by_rate(result.trials)}
+    assert statuses[min(statuses)] == "stalled"
+    assert statuses[max(statuses)] == "diverged"
+    assert statuses[result.suggestion.lr] == "ok"
+    assert result.suggestion.low <= result.suggestion.lr <= result.suggestion.high
+
+
+def test_every_trial_is_a_run_under_the_sweep_and_diverged_ones_stop_early(target, tmp_path):
+    with Recorder.create(tmp_path / "sweep.convdebug") as recorder:
+        result = lr_sweep(target, recorder, 1e-3, 1e5, count=5, steps=25, seeds=1)
+    with Session.open(tmp_path / "sweep.convdebug") as session:
+        runs = {run.id: run for run in session.runs}
+        assert runs[result.run].kind == "sweep"
+        assert session.events(result.run, kinds={"sweep"})[0].data["suggestion"]["lr"] == result.suggestion.lr
+        for trial in result.trials:
+            assert runs[trial.run].kind == "trial"
+            assert runs[trial.run].parent == result.run
+            steps, _ = session.series("train/loss", trial.run)
+            assert len(steps) == trial.steps
+            assert (trial.status == "diverged") <= (trial.steps < 25)
+
+
+def test_the_data_are_fetched_once_for_all_trials(target, tmp_path):
+    Fetched.count = 0
+    with Recorder.create(tmp_path / "sweep.convdebug") as recorder:
+        lr_sweep(target, recorder, 1e-3, 1e-1, count=4, steps=8, seeds=3)
+    assert Fetched.count <= 2 * 32 + 8 * 32
+
+
+def test_trials_of_a_seed_begin_with_the_same_loss_and_repeat_exactly(target, tmp_path):
+    results = []
+    for name in ("one", "two"):
+        with Recorder.create(tmp_path / f"{name}.convdebug") as recorder:
+            results.append(lr_sweep(target, recorder, 1e-3, 1e-1, count=3, steps=6, seeds=2))
+    first, second = ([trial.as_json() for trial in result.trials] for result in results)
+    assert first == second
+    for seed in (0, 1):
+        assert len({trial["first_loss"] for trial in first if trial["seed"] == seed}) == 1
+
+
+def test_the_random_state_of_the_user_is_left_alone(target, tmp_path):
+    before = torch.get_rng_state()
+    with Recorder.create(tmp_path / "sweep.convdebug") as recorder:
+        lr_sweep(target, recorder, 1e-3, 1e-1, count=2, steps=3, seeds=1)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.0, 0.1), (0.0, 1.0), (-1.0, 1.0), (0.1, math.inf), (math.nan, 1.0)])
+def test_a_range_that_is_none_is_refused_in_one_line(target, tmp_path, low, high):
+    with Recorder.create(tmp_path / "sweep.convdebug") as recorder, pytest.raises(UserError, match="is not a range"):
+        lr_sweep(target, recorder, low, high)
+
+
+def test_a_diverged_seed_spoils_its_rate():
+    table = {0.01: ("ok", 1.5), 0.1: ("ok", 1.0), 1.0: ("ok", 0.8)}
+    found = trials(table)
+    found[-1] = Trial(1.0, 1, "diverged", 2.3, math.nan, 4, 1)
+    assert suggestion_of(found).lr == 0.1
+
+
+def test_the_suggestion_keeps_away_from_the_cliff_when_it_costs_little():
+    table = {0.01: ("ok", 1.5), 0.03: ("ok", 1.02), 0.1: ("ok", 1.01), 0.3: ("ok", 1.0), 1.0: ("diverged", math.inf)}
+    suggestion = suggestion_of(trials(table))
+    assert suggestion.lr == 0.1
+    assert (suggestion.low, suggestion.high) == (0.01, 0.3)
+    assert "1 and above diverge" in suggestion.why
+
+
+def test_a_best_rate_at_the_border_is_said():
+    assert "edge of the range" in suggestion_of(trials({0.01: ("ok", 2.0), 0.1: ("ok", 1.0)})).why
+
+
+def test_without_a_learning_rate_that_learns_there_is_no_suggestion():
+    suggestion = suggestion_of(trials({0.01: ("stalled", 2.3), 1.0: ("diverged", math.inf)}))
+    assert suggestion.lr is None
+    assert "none of 2 rates learns" in suggestion.why
+
+
+def test_a_tight_budget_takes_steps_first_then_seeds_then_rates_then_batch_size():
+    rates = tuple(10.0**exponent for exponent in range(-7, 8))
+    plan = Plan(rates, 3, 100, 128)
+    free = (None, None, None)
+    fitted = [fit(plan, step_s, 40.0, free) for step_s in (1e-3, 0.03, 0.08, 0.12, 0.5, 5.0)]
+    assert fitted[0] == plan
+    assert (fitted[1].steps < 100, fitted[1].seeds) == (True, 3)
+    assert (fitted[2].seeds, len(fitted[2].rates)) == (2, 15)
+    assert len(fitted[3].rates) == 8
+    assert (fitted[3].rates[0], fitted[3].rates[-1]) == (rates[0], rates[-1])
+    assert fitted[4].batch_size < 128
+    work = [one.steps * one.seeds * len(one.rates) * one.batch_size for one in fitted]
+    assert all(more >= less for more, less in itertools.pairwise(work))
+
+
+def test_what_the_user_fixed_is_not_fitted():
+    plan = Plan(tuple(range(1, 14)), 2, 60, 64)
+    assert fit(plan, 10.0, 1.0, (13, 60, 2)).steps == 60
+    assert fit(plan, 10.0, 1.0, (13, 60, 2)).seeds == 2
