@@ -10,8 +10,8 @@ from convdebug.rules import RULES, Facts, rule_named
 from convdebug.target import Target
 from convdebug_sessions import Diagnosis, Recorder, Remedy, RunRecorder, Session
 
-Progress = Callable[[str, int, int, str], None]
-"""Called with what is done, how much of it, of how much, and a note."""
+Tell = Callable[[int, int, str], None]
+"""Called with how much is done, of how much, and a note."""
 
 RANK = {"error": 0, "warning": 1, "info": 2}
 STATUS = {"error": "fail", "warning": "warn", "info": "pass"}
@@ -50,7 +50,7 @@ class Bench:
         seconds: float,
         device: str = "cpu",
         seed: int = 0,
-        on_progress: Progress | None = None,
+        on_progress: Tell | None = None,
     ) -> None:
         self.target, self.recorder, self.run = target, recorder, run
         self.seconds, self.seed = seconds, seed
@@ -76,7 +76,7 @@ class Bench:
         self._told = now
         self.run.event("progress", None, done=done, total=total, text=text)
         if self._on_progress is not None:
-            self._on_progress("", done, total, text)
+            self._on_progress(done, total, text)
 
     def ask_rules(self, *names: str) -> list[Diagnosis]:
         """What these rules say about everything that the check has recorded so far."""

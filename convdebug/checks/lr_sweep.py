@@ -22,7 +22,7 @@ def run(bench: Bench) -> Outcome:
         also=(own,),
         device=str(bench.device),
         budget_s=bench.seconds,
-        on_progress=lambda _, done, total, text: bench.progress(done, total, text),
+        on_progress=bench.progress,
     )
     bench.run.event("sweep", None, **result.as_json())
     rates = by_rate(result.trials)

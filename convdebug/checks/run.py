@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from convdebug.checks.bench import Bench, Outcome, Progress, Skipped
+from convdebug.checks.bench import Bench, Outcome, Skipped, Tell
 from convdebug.checks.order import reading_order
 from convdebug.checks.table import CHECKS, Check, require
 from convdebug.search.short_training import isolated
@@ -15,6 +15,8 @@ from convdebug.target import Target
 from convdebug_sessions import Diagnosis, Recorder, RunRecorder, Session, json_numbers
 
 BUDGET_S = 90.0
+Progress = Callable[[str, int, int, str], None]
+"""Called with the check's id, what is done, of how much, and a note."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,10 @@ class CheckReport:
         return "fail" if any(check.status in ("fail", "error") for check in self.checks) else "pass"
 
     @property
-    def diagnoses(self) -> list[Diagnosis]:
-        """The diagnoses of all checks, roots first, each followed by its consequences."""
-        return reading_order([diagnosis for check in self.checks for diagnosis in check.diagnoses])
+    def diagnoses(self) -> list[dict[str, Any]]:
+        """The diagnoses of all checks as JSON objects, roots first, each followed by its consequences."""
+        ordered = reading_order([diagnosis for check in self.checks for diagnosis in check.diagnoses])
+        return [diagnosis.as_json() for diagnosis in ordered]
 
     def as_json(self) -> dict[str, Any]:
         """The document of `convdebug check --json`."""
@@ -69,7 +72,7 @@ class CheckReport:
             "session": self.session,
             "verdict": self.verdict,
             "checks": [check.as_json() for check in self.checks],
-            "diagnoses": [diagnosis.as_json() for diagnosis in self.diagnoses],
+            "diagnoses": self.diagnoses,
         }
 
 
@@ -82,13 +85,13 @@ def run_checks(
     budget_s: float | None = None,
     device: str = "cpu",
     on_progress: Progress | None = None,
-    on_result: Callable[[CheckResult], None] | None = None,
+    on_result: Callable[[dict[str, Any]], None] | None = None,
 ) -> CheckReport:
     """Run the chosen checks within about `budget_s` seconds together; UserError for a check that does not exist.
 
-    `on_progress(check id, done, total, text)` is called as they go, `on_result` after each. Random state and the
-    user's objects are left as they were: every check builds its own model. What raises while the target is built
-    is passed on.
+    `on_progress(check id, done, total, text)` is called as they go, `on_result(its JSON object)` after each. Random
+    state and the user's objects are left as they were: every check builds its own model. What raises while the
+    target is built is passed on.
     """
     chosen = chosen_checks(only, skip)
     with isolated():
@@ -102,7 +105,7 @@ def run_checks(
         bench = Bench(target, recorder, run, seconds=seconds, device=device, on_progress=_named(on_progress, check.id))
         report.checks.append(_recorded(check, bench, report.checks))
         if on_result is not None:
-            on_result(report.checks[-1])
+            on_result(report.checks[-1].as_json())
     return report
 
 
@@ -113,10 +116,10 @@ def chosen_checks(only: Sequence[str] | None, skip: Sequence[str] | None) -> lis
     return [check for check in CHECKS if (only is None or check.id in only) and check.id not in (skip or ())]
 
 
-def _named(on_progress: Progress | None, check: str) -> Progress | None:
+def _named(on_progress: Progress | None, check: str) -> Tell | None:
     if on_progress is None:
         return None
-    return lambda _, done, total, text: on_progress(check, done, total, text)
+    return lambda done, total, text: on_progress(check, done, total, text)
 
 
 def _recorded(check: Check, bench: Bench, before: Sequence[CheckResult]) -> CheckResult:
