@@ -22,10 +22,8 @@ def crop(pixels: Tensor, generator: torch.Generator) -> Tensor:
     margin = max(1, min(height, width) // 8)
     padded = functional.pad(pixels.float(), [margin] * 4, mode="reflect").to(pixels.dtype)
     down, right = torch.randint(0, 2 * margin + 1, (2, count), generator=generator)
-    rows = (down[:, None] + torch.arange(height))[:, None, :, None]
-    columns = (right[:, None] + torch.arange(width))[:, None, None, :]
-    channels = torch.arange(pixels.shape[1])[None, :, None, None]
-    return padded[torch.arange(count)[:, None, None, None], channels, rows, columns]
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)
+    return windows[torch.arange(count), :, down, right]
 
 
 def crop_and_flip(pixels: Tensor, generator: torch.Generator) -> Tensor:

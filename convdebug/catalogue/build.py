@@ -77,7 +77,7 @@ def model(config: RunConfig, data: Splits) -> nn.Module:
 
 
 def _sample(data: Splits, count: int = 256) -> Tensor:
-    inputs, _ = data.train.__getitems__(range(min(count, len(data.train))))
+    inputs, _ = data.train.plain().__getitems__(range(min(count, len(data.train))))
     return inputs
 
 

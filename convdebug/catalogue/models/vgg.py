@@ -8,7 +8,8 @@ from convdebug.catalogue.models.parts import Recipe, Stack
 def vgg(recipe: Recipe) -> nn.Sequential:
     """Three blocks of two 3×3 convolutions (24, 48, 96 filters) and pooling, one hidden dense layer, scores.
 
-    The weights of its own initialization are He's: plain stacks of this depth hardly start from PyTorch's.
+    It starts from He's weights: without batch norm a stack of this depth hardly leaves 2.30 from PyTorch's
+    (the scores keep PyTorch's, so that the first loss is what chance gives).
     """
     recipe.channels(8)
     stack = Stack(recipe)
@@ -18,4 +19,8 @@ def vgg(recipe: Recipe) -> nn.Sequential:
         stack.pool(str(block), nn.MaxPool2d(2))
     stack.flatten()
     stack.dense("1", recipe.settings.hidden)
-    return stack.classifier()
+    net = stack.classifier()
+    for name, layer in net.named_children():
+        if isinstance(layer, nn.Conv2d | nn.Linear) and name != "output":
+            nn.init.kaiming_normal_(layer.weight)
+    return net
