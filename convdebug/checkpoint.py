@@ -74,6 +74,7 @@ class Keeper:
     def keep(self, place: Place, reason: str) -> None:
         """Keep a checkpoint; `latest` ones make room for newer ones, those of the start and of epochs stay."""
         if place.step == self._kept_step:
+            self._latest = [step for step in self._latest if step != place.step or reason == "latest"]
             return
         started = time.monotonic()
         state = {name: part.state_dict() for name, part in self._parts.items()}

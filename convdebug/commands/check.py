@@ -58,7 +58,7 @@ def check(
 
     wanted, unwanted = _names(only), _names(skip)
     chosen_checks(wanted, unwanted)  # an unknown name is said before anything is built
-    target, _ = resolve_target(run_toml, target_name, changes)
+    target, _ = resolve_target(run_toml, target_name, changes, device=device)
     path = session_file(session_path, f"check-{target.name}")
     results = run_and_print(target, path, wanted, unwanted, budget, device, as_json)
     write_documents(path, results, report, junit)

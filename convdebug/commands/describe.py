@@ -11,6 +11,7 @@ import click
 from convdebug import __version__
 from convdebug.commands.options import json_option
 from convdebug.commands.printing import print_json
+from convdebug_sessions import default_folder
 
 PACKAGES = ("torch", "torchvision", "numpy", "PyQt6", "pyqtgraph")
 
@@ -47,6 +48,7 @@ def description() -> dict[str, Any]:
         "checks": [check.as_json() for check in CHECKS],
         "rules": rules_table(),
         "experiments": [experiment.as_json() for experiment in EXPERIMENTS],
+        "sessions_folder": str(default_folder()),
     }
 
 

@@ -60,6 +60,7 @@ def resolve_target(
     changes: Sequence[str],
     experiment: str | None = None,
     base: dict[str, Any] | None = None,
+    device: str = "auto",
 ) -> tuple["Target", RunConfig]:
     """The Target and the RunConfig that the options name; loads torch.
 
@@ -68,7 +69,10 @@ def resolve_target(
         TargetError: the user's function raised.
     """
     config = load_config(run_toml, changes, experiment, base)
+    from convdebug.devices import choose_device
     from convdebug.target import Target, load_target
+
+    choose_device(device)
 
     if target_name is None:
         return Target.from_config(config), config

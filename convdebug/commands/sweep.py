@@ -44,7 +44,7 @@ def sweep(
 ) -> int:
     """Sweep the learning rate: short trials over a range of rates and some seeds."""
     low, high = rate_range(rates)
-    target, _ = resolve_target(run_toml, target_name, changes)
+    target, _ = resolve_target(run_toml, target_name, changes, device=device)
     from convdebug.search.sweep import lr_sweep
 
     path = session_file(session_path, f"sweep-{target.name}")

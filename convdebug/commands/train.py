@@ -18,12 +18,13 @@ from convdebug.commands.options import (
 from convdebug.commands.printing import print_diagnoses, print_json
 from convdebug.commands.progress import Bars
 from convdebug.commands.recording import conclude, live_rules, open_recorder, session_file
-from convdebug.commands.results import final_line, runs_as_json
+from convdebug.commands.results import final_line, runs_as_json, runs_of
 from convdebug.errors import UserError
 from convdebug_sessions import Diagnosis, Session
 
 if TYPE_CHECKING:
     from convdebug.checkpoint import ResumePoint
+    from convdebug.config import RunConfig
     from convdebug.target import Target
     from convdebug.train import Plan
 
@@ -76,7 +77,7 @@ def train(
     try:
         run = record(job, path, stop_on=stop_on)
     except BaseException:
-        if path.exists():
+        if path.exists() and any(found.kind == "train" for found in runs_of(path)):
             say(path, None, as_json)
         raise
     diagnoses = say(path, run, as_json)
@@ -101,9 +102,7 @@ def new_job(
     if steps is not None:
         changes = (*changes, f"train.steps={steps}")
     target, config = resolve_target(run_toml, target_name, changes, experiment)
-    from convdebug.train import Plan
-
-    return Job(target, Plan.from_config(config, device))
+    return Job(target, plan_on(config, device))
 
 
 def resumed_job(
@@ -125,9 +124,17 @@ def resumed_job(
     base = point.run.config or {}
     changes = (*changes, f"train.steps={planned}", f"train.seed={point.run.info.get('seed', 0)}")
     target, config = resolve_target(None, target_name, changes, base=base)
+    return Job(target, plan_on(config, device), point)
+
+
+def plan_on(config: "RunConfig", device: str) -> "Plan":
+    """The plan of a config; UserError where its device is not there."""
+    from convdebug.devices import choose_device
     from convdebug.train import Plan
 
-    return Job(target, Plan.from_config(config, device), point)
+    plan = Plan.from_config(config, device)
+    choose_device(plan.device)
+    return plan
 
 
 def record(job: Job, path: Path, *, stop_on: str | None = None) -> int:
