@@ -13,7 +13,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "gui"), str(ROOT / "sessions")]
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-SCRUBS = 200
+SCRUBS = 100
 
 
 def main(steps: int, series: int, session: Path | None) -> None:
