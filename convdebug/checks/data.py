@@ -238,7 +238,7 @@ def _summary(train: Survey, val: Survey | None) -> str:
     part = "" if train.all_of_it and (val is None or val.all_of_it) else " (not all of them, for time)"
     text = (
         f"{seen} examples of {shape}{part}, from {train.low:.3g} to {train.high:.3g}, "
-        f"mean {float(train.mean.mean()):.2g}, deviation {float(np.sqrt((train.std**2).mean())):.2g}"
+        f"mean {round(float(train.mean.mean()), 3) + 0.0:.3g}, deviation {float(np.sqrt((train.std**2).mean())):.2g}"
     )
     if train.labels:
         counts = train.labels.values()

@@ -79,7 +79,7 @@ def accuracy_figure(session: Session, run: Run, marks: Marks) -> Board | None:
 def small_figure(session: Session, run: Run) -> Board | None:
     """The loss of a check in the size of a word."""
     train = curve(session, run, "train/loss", points=120)
-    if train is None or np.isfinite(train.mean).sum() < 3:
+    if train is None or np.isfinite(train.mean).sum() < 15:
         return None
     board = Board(148, 34)
     axes = board.axes(2, 3, 144, 28)
