@@ -3,7 +3,8 @@
     python benchmarks/watch.py [--rounds 15] [--only six-conv]
 
 Each way of training is a process of its own; they take turns, a few steps each, so that whatever else the machine
-does falls on all of them. Printed are medians over the rounds of each round's ratio to the bare loop.
+does falls on all of them. Printed are medians over the rounds of each round's ratio to the bare loop, in wall time
+and in processor time (which other programs disturb less).
 """
 
 from __future__ import annotations
@@ -67,9 +68,9 @@ def resnet18() -> nn.Module:
 
 
 WORKLOADS = {
-    "tiny-mlp": Workload(tiny_mlp, (128, 64), 1500),
-    "six-conv": Workload(six_conv, (64, 3, 32, 32), 8),
-    "resnet18": Workload(resnet18, (16, 3, 32, 32), 6),
+    "tiny-mlp": Workload(tiny_mlp, (128, 64), 500),
+    "six-conv": Workload(six_conv, (64, 3, 32, 32), 3),
+    "resnet18": Workload(resnet18, (16, 3, 32, 32), 4),
 }
 
 
@@ -143,29 +144,29 @@ def child(connection: Connection, workload: str, way: str, device_name: str) -> 
     device = torch.device(device_name)
     with WAYS[way](WORKLOADS[workload], device) as step:
         for steps in iter(connection.recv, 0):
-            started = time.perf_counter()
+            started, used = time.perf_counter(), time.process_time()
             for _ in range(steps):
                 step()
             if device.type == "cuda":
                 torch.cuda.synchronize()
-            connection.send(time.perf_counter() - started)
+            connection.send(((time.perf_counter() - started) / steps, (time.process_time() - used) / steps))
 
 
-def measure(workload: str, ways: list[str], rounds: int, device: str) -> dict[str, list[float]]:
-    """Seconds of each turn by way; the first two turns of each warm up and are not counted."""
+def measure(workload: str, ways: list[str], rounds: int, device: str) -> dict[str, list[tuple[float, float]]]:
+    """Wall and processor seconds of a step in each turn, by way; the first two turns warm up and are not counted."""
     context = multiprocessing.get_context("spawn")
     ends, processes = {}, []
     for way in ways:
         ends[way], other = context.Pipe()
         processes.append(context.Process(target=child, args=(other, workload, way, device)))
         processes[-1].start()
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    seconds: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     for turn in range(rounds + 2):
         for way in ways if turn % 2 else ways[::-1]:
             fewer = 8 if way == "full histograms" and workload == "tiny-mlp" else 1
             steps = max(2, WORKLOADS[workload].steps // fewer)
             ends[way].send(steps)
-            taken = ends[way].recv() / steps
+            taken = ends[way].recv()
             if turn >= 2:
                 seconds[way].append(taken)
     for way, process in zip(ways, processes, strict=True):
@@ -174,19 +175,22 @@ def measure(workload: str, ways: list[str], rounds: int, device: str) -> dict[st
     return seconds
 
 
-def report(workload: str, seconds: dict[str, list[float]]) -> None:
-    print(f"{workload}: bare step {statistics.median(seconds['bare']) * 1000:.2f} ms")
+def report(workload: str, seconds: dict[str, list[tuple[float, float]]]) -> None:
+    bare = seconds.pop("bare")
+    print(f"{workload}: bare step {statistics.median(wall for wall, _ in bare) * 1000:.2f} ms")
     for way, values in seconds.items():
-        if way != "bare":
-            ratios = sorted(value / plain for value, plain in zip(values, seconds["bare"], strict=True))
-            quarter = len(ratios) // 4
-            middle = f"{statistics.median(ratios):.3f} x"
-            print(f"  {way:16} {middle:9} (quartiles {ratios[quarter]:.3f} to {ratios[-1 - quarter]:.3f})", flush=True)
+        wall, used = (
+            sorted(value[kind] / plain[kind] for value, plain in zip(values, bare, strict=True)) for kind in (0, 1)
+        )
+        quarter = len(wall) // 4
+        spread = f"quartiles {wall[quarter]:.3f} to {wall[-1 - quarter]:.3f}"
+        middle = f"wall {statistics.median(wall):.3f} x ({spread})"
+        print(f"  {way:16} {middle}, processor {statistics.median(used):.3f} x", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--only", choices=sorted(WORKLOADS), action="append")
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--device", default="cpu")

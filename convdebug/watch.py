@@ -71,22 +71,22 @@ def watch(
     if loss is not None:
         known.setdefault("loss", describe_loss(loss))
     run, recorder = opened_run(session, kind, name, known)
-    return Watch(
-        model,
-        optimizers,
-        run,
-        recorder,
-        info=known,
-        overhead_budget=overhead_budget,
-        every=every,
-        checkpoints=checkpoints,
+    inner = unwrapped(model)
+    scene = Scene(
+        model=model,
+        inner=inner,
+        device=next((parameter.device for parameter in inner.parameters()), torch.device("cpu")),
+        run=run,
+        clock=clock,
+        readback=Readback(),
+        optimizers=optimizers,
+        compiled=is_compiled(model),
         images=images,
         image_labels=image_labels,
         class_names=class_names,
-        on_wish=on_wish,
-        first_step=first_step,
-        clock=clock,
+        info=dict(known),
     )
+    return Watch(scene, Rack(INSTRUMENTS, scene, overhead_budget, every), recorder, checkpoints, on_wish)
 
 
 class Watch:
@@ -94,58 +94,33 @@ class Watch:
 
     def __init__(
         self,
-        model: nn.Module,
-        optimizers: Sequence[Optimizer],
-        run: RunRecorder,
+        scene: Scene,
+        rack: Rack,
         recorder: Recorder | None,
-        *,
-        info: dict[str, Any],
-        overhead_budget: float,
-        every: int | None,
         checkpoints: int,
-        images: Any,
-        image_labels: Sequence[Any] | None,
-        class_names: Sequence[str] | None,
         on_wish: Callable[[Wish], bool] | None,
-        first_step: int,
-        clock: Callable[[], float],
     ) -> None:
-        self.run = run
-        self.number = first_step
+        self.run = scene.run
+        self.number = 0
         self.wanted_batch_size: int | None = None
-        self._recorder = recorder
-        self._clock = clock
+        self._scene, self._rack, self._recorder = scene, rack, recorder
+        self._clock = scene.clock
         self._on_wish = on_wish
         self._checkpoints = checkpoints
-        self._stepping = Stepping(model, optimizers, self._before_update, self._after_update, self._attempted)
-        self._wishes = Wishes(run, self._stepping.optimizers, self._take_wish)
-        inner = unwrapped(model)
-        self._scene = Scene(
-            model=model,
-            inner=inner,
-            device=next((parameter.device for parameter in inner.parameters()), torch.device("cpu")),
-            run=run,
-            clock=clock,
-            readback=Readback(),
-            optimizers=self._stepping.optimizers,
-            compiled=is_compiled(model),
-            images=images,
-            image_labels=image_labels,
-            class_names=class_names,
-            info=dict(info),
-        )
-        self._root = Root(model, clock)
-        self._rack = Rack(INSTRUMENTS, self._scene, overhead_budget, every)
-        self._moment = Moment(first_step)
-        self._steps_by_optimizer = bool(optimizers)
+        hooks = (self._before_update, self._after_update, self._attempted)
+        self._stepping = Stepping(scene.model, scene.optimizers, *hooks)
+        self._wishes = Wishes(scene.run, scene.optimizers, self._take_wish)
+        self._root = Root(scene.model, scene.clock)
+        self._moment = Moment(0)
+        self._steps_by_optimizer = bool(scene.optimizers)
         self._gave_up = False
         self._micro_batches: list[Any] = []
         self._watching = 0.0
         self._groups: dict[str, Any] = {}
         self._last_steps: dict[str, int] = {}
         self._running = False
-        self._started = self._ended = clock()
-        tell_anatomy(self._scene)
+        self._started = self._ended = scene.clock()
+        tell_anatomy(scene)
 
     # a run begins and ends
 
@@ -293,7 +268,7 @@ class Watch:
         return sum(part.detach() if isinstance(part, Tensor) else part for part in parts) if parts else None
 
     def _learning_rate(self) -> float:
-        optimizers = self._stepping.optimizers
+        optimizers = self._scene.optimizers
         return float(optimizers[0].param_groups[0]["lr"]) if optimizers else math.nan
 
     # what happens between two steps

@@ -22,22 +22,23 @@ _scaler_step: list[Any] = []
 class Stepping:
     """Tells `before` and `after` of the steps of the optimizers that hold any of the model's parameters.
 
+    `optimizers` are those to listen to; an empty list is filled with those that are found.
     `attempted` is told when a GradScaler is asked to step, whether or not it then skips the optimizer.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        given: Sequence[Optimizer],
+        optimizers: list[Optimizer],
         before: Callable[[Optimizer], None],
         after: Callable[[Optimizer], None],
         attempted: Callable[[], None],
     ) -> None:
-        self.optimizers: list[Optimizer] = list(given)
-        self._search = not given
+        self.optimizers = optimizers
+        self._search = not optimizers
         self._model = model
         self._before, self._after, self._attempted = before, after, attempted
-        self._known = {id(optimizer): True for optimizer in given}
+        self._known = {id(optimizer): True for optimizer in optimizers}
         self._hooks: list[RemovableHandle] = []
 
     def start(self) -> None:
