@@ -180,5 +180,5 @@ def age_in_words(seconds: float) -> str:
     for unit, name in ((604800.0, "week"), (86400.0, "day"), (3600.0, "h"), (60.0, "min")):
         if seconds >= unit:
             count = int(seconds // unit)
-            return f"{count} {name}{'s' if count > 1 and len(name) > 3 else ''} ago"
+            return f"{count} {name}{'s' if count > 1 and name in ('day', 'week') else ''} ago"
     return "just now"

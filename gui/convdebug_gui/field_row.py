@@ -25,7 +25,7 @@ class QuietCombo(QComboBox):
 
     def sizeHint(self) -> QSize:
         text = max(self.fontMetrics().horizontalAdvance(self.currentText()), theme().pixels(28))
-        return QSize(min(text + theme().pixels(64), theme().pixels(WIDEST_EDITOR)), super().sizeHint().height())
+        return QSize(min(text + theme().pixels(58), theme().pixels(WIDEST_EDITOR)), super().sizeHint().height())
 
     def minimumSizeHint(self) -> QSize:
         return self.sizeHint()

@@ -24,7 +24,7 @@ from convdebug_gui.run_chooser import RunChooser
 from convdebug_gui.session_model import SessionModel
 from convdebug_gui.theme import theme
 
-SIDE_WIDTH = 256
+SIDE_WIDTH = 272
 
 
 class MainWindow(QMainWindow):

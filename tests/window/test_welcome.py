@@ -1,0 +1,141 @@
+"""The welcome page: empty, full, with broken sessions; and that it is there before anything heavy is loaded."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from PyQt6.QtCore import Qt
+
+from convdebug_gui.cards import age_in_words, verdict
+from convdebug_gui.places import new_session, recent, remember, sessions_folder
+from convdebug_gui.welcome import Welcome
+from convdebug_sessions import Diagnosis, Recorder, Session, Summary
+
+
+def record(path, losses=(2.3, 1.0, 0.5)):
+    with Recorder.create(path) as recorder:
+        run = recorder.start_run("train", "net")
+        group = run.group(("train/loss",))
+        for step, loss in enumerate(losses):
+            group.append(step, [loss])
+        run.finish()
+    return path
+
+
+def shown(qtbot, settings):
+    page = Welcome(settings)
+    qtbot.addWidget(page)
+    page.resize(1200, 800)
+    page.show()
+    qtbot.waitUntil(lambda: not page._reading.isActive())
+    return page
+
+
+def test_an_empty_library_says_so_kindly(qtbot, look, settings):
+    page = shown(qtbot, settings)
+    assert page.cards == []
+    assert page._empty.isVisible()
+    assert "No session yet" in page._empty.text()
+
+
+def test_sessions_of_the_folder_and_recent_ones_are_shown_with_verdict_and_curve(qtbot, look, settings, tmp_path):
+    path = record(sessions_folder() / "ill.convdebug", (2.3, 9.0, float("nan")))
+    with Session.open(path) as session:
+        session.write_diagnoses(1, [Diagnosis("loss-diverged", "error", "Loss diverged", "…", 1)])
+    other = record(tmp_path / "elsewhere.convdebug")
+    remember(settings, other)
+    page = shown(qtbot, settings)
+    names = {card.summary.path.stem: card for card in page.cards}
+    assert set(names) == {"ill", "elsewhere"}
+    assert verdict(names["ill"].summary) == "ill"
+    assert names["elsewhere"].summary.curve
+    with qtbot.waitSignal(page.chosen) as chosen:
+        qtbot.mouseClick(names["elsewhere"], Qt.MouseButton.LeftButton)
+    assert chosen.args == [other]
+
+
+def test_a_broken_session_is_a_card_with_its_problem(qtbot, look, settings):
+    (sessions_folder() / "broken.convdebug").write_bytes(b"not a session at all")
+    page = shown(qtbot, settings)
+    assert page.cards[0].summary.problem
+    assert "broken" in page.cards[0].accessibleName()
+    page.grab()
+
+
+def test_each_choice_is_a_click_or_a_key(qtbot, look, settings):
+    page = shown(qtbot, settings)
+    for card, signal in zip(
+        page.actions_shown, (page.new_run, page.check_model, page.open_session, page.demo), strict=True
+    ):
+        with qtbot.waitSignal(signal):
+            qtbot.mouseClick(card, Qt.MouseButton.LeftButton)
+        with qtbot.waitSignal(signal):
+            qtbot.keyClick(card, Qt.Key.Key_Space)
+        assert card.accessibleName()
+        assert card.toolTip()
+
+
+def test_recent_sessions_are_remembered_newest_first_and_forgotten_when_gone(settings, tmp_path):
+    paths = [tmp_path / f"{name}.convdebug" for name in "abc"]
+    for path in paths:
+        path.touch()
+        remember(settings, path)
+    paths[1].unlink()
+    assert recent(settings) == [paths[2], paths[0]]
+
+
+def test_new_sessions_never_take_a_name_that_is_there(tmp_path):
+    first = new_session("vgg/bn shapes", tmp_path)
+    first.touch()
+    assert new_session("vgg/bn shapes", tmp_path) != first
+    assert first.name.startswith("vgg-bn-shapes-")
+
+
+def test_ages_are_short():
+    assert [age_in_words(s) for s in (5, 300, 7200, 172800, 90000)] == [
+        "just now", "5 min ago", "2 h ago", "2 days ago", "1 day ago",
+    ]  # fmt: skip
+
+
+def test_a_running_session_says_that_it_runs():
+    assert verdict(Summary(Path("x"), time.time(), status="running", severity="warning")) == "running · warnings"
+
+
+FIRST_FRAME = """
+import sys, time
+began = time.perf_counter()
+from PyQt6.QtCore import QSettings
+from PyQt6.QtWidgets import QApplication
+from convdebug_gui import theme
+from convdebug_gui.frame import Frame
+app = QApplication([])
+settings = QSettings(sys.argv[1], QSettings.Format.IniFormat)
+theme.install(app, settings)
+frame = Frame(settings)
+frame.show()
+frame.grab()
+print(time.perf_counter() - began)
+app.processEvents()
+frame.new_run()
+app.processEvents()
+for module in ("torch", "convdebug"):
+    assert module not in sys.modules, module
+print(sorted(name for name in sys.modules if name.startswith(("torch", "convdebug.", "pyqtgraph"))) == [])
+frame.close()
+"""
+
+
+def test_the_first_frame_is_there_soon_and_neither_torch_nor_the_engine_is_ever_loaded(tmp_path):
+    command = [sys.executable, "-c", FIRST_FRAME, str(tmp_path / "s.ini")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.split()[0]) < 1.5
+
+
+def test_the_welcome_page_needs_no_plotting_library(tmp_path):
+    code = FIRST_FRAME.split("app.processEvents()")[0] + "assert 'pyqtgraph' not in sys.modules\n"
+    command = [sys.executable, "-c", code, str(tmp_path / "s.ini")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ)
+    assert done.returncode == 0, done.stderr
