@@ -12,7 +12,7 @@ from PyQt6.QtWidgets import QFileDialog, QStackedLayout, QWidget
 from convdebug_gui.banner import Banner, CloseQuestion
 from convdebug_gui.description import Description
 from convdebug_gui.notices import own_error, refused
-from convdebug_gui.places import SUFFIX, remember, sessions_folder
+from convdebug_gui.places import SUFFIX, new_session, remember, sessions_folder
 from convdebug_gui.welcome import Welcome
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Frame(QWidget):
         if wizard.runs.busy:
             return
         self._demo = True
-        wizard.begin_demo(DEMO, path)
+        wizard.begin_demo(DEMO, path if path is not None else new_session("demo"))
 
     def _make_workbench(self) -> Workbench:
         if self.workbench is None:

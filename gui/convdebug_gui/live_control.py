@@ -22,7 +22,7 @@ SHORT = {
     "optimizer.weight_decay": "decay",
     "data.batch_size": "batch",
 }
-FIELD_WIDTH = 60
+FIELD_WIDTH = 76
 
 
 LEAST_ROOM = {"optimizer.momentum": 760, "optimizer.weight_decay": 1240, "data.batch_size": 1360}
@@ -131,7 +131,7 @@ class LiveField(QLineEdit):
         self._check()
 
 
-HINT = "Enter: change it now · Esc: back · ↑ ↓: turn it"
+HINT = "Enter: change it now · Esc: back · ↑ ↓: turn it (Ctrl+L: to the rate)"
 
 
 def turned(field: Field, value: float, up: bool) -> float:
@@ -192,6 +192,7 @@ class LiveControl(QWidget):
             widget.clicked.connect(act)
             if shortcut:
                 QShortcut(QKeySequence(shortcut), self, widget.click)
+        QShortcut(QKeySequence("Ctrl+L"), self, self._to_rate)
 
     def _lay_out(self) -> None:
         layout = QHBoxLayout(self)
@@ -284,6 +285,11 @@ class LiveControl(QWidget):
 
     def _run(self) -> None:
         self.run_wanted.emit()
+
+    def _to_rate(self) -> None:
+        if (rate := self.live_fields.get("optimizer.lr")) is not None:
+            rate.setFocus()
+            rate.selectAll()
 
     def _stop(self) -> None:
         self.stop_wanted.emit()

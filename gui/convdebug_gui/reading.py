@@ -94,8 +94,14 @@ def live_values(session: Session, run: Run) -> dict[str, Any]:
             values[event.data["key"]] = event.data.get("new")
     rate = session.value("train/lr", run.steps, run.id) if "train/lr" in session.series_names(run.id) else None
     if rate is not None and np.isfinite(rate[1]):
-        values["optimizer.lr"] = float(f"{rate[1]:.6g}")
+        values["optimizer.lr"] = float(f"{rate[1]:.3g}")
     return values
+
+
+def wished_values(session: Session, run: Run) -> dict[str, Any]:
+    """What a person changed while the run went on, at its last value; what a schedule does is left out."""
+    events = session.events(run.id, {"change"})
+    return {event.data["key"]: event.data.get("new") for event in events if event.data.get("by") != "schedule"}
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -16,7 +16,7 @@ from convdebug_gui.live_control import LiveControl, State
 from convdebug_gui.main_window import MainWindow
 from convdebug_gui.notices import of_crash, of_outcome, refused, session_gone, writer_gone
 from convdebug_gui.places import new_session
-from convdebug_gui.reading import Reading, live_values, read
+from convdebug_gui.reading import Reading, live_values, read, wished_values
 from convdebug_gui.run_form import RunForm
 from convdebug_gui.session_model import SessionModel
 from convdebug_sessions import Session, SessionError
@@ -212,7 +212,7 @@ class Workbench(QWidget):
             values = live_values(session, run)
             self._reading = read(session, run, values)
             self.live.show_values(values)
-            self._show_in_form(values)
+            self._show_in_form(wished_values(session, run))
         self.live.set_state(self._state())
         self.live.show_reading(self._reading)
         self.form.set_live(self.live.state in (State.RUNNING, State.PAUSED))
