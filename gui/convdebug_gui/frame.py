@@ -199,7 +199,7 @@ class Frame(QWidget):
     @property
     def busy(self) -> bool:
         """Whether an engine of this window is at work."""
-        training = self.workbench is not None and bool(self.workbench.engines)
+        training = self.workbench is not None and self.workbench.training
         return training or (self.wizard is not None and self.wizard.runs.busy)
 
     def closeEvent(self, event: QCloseEvent | None) -> None:
@@ -210,6 +210,8 @@ class Frame(QWidget):
             self._ask()
             return
         self.settings.setValue("frame/geometry", self.saveGeometry())
+        if self.workbench is not None:
+            self.workbench.let_go()  # what is left has made its last step and only writes its diagnoses
         self.close_down()
         event.accept()
         self.gone.emit()

@@ -93,6 +93,14 @@ class Workbench(QWidget):
         """The engine of the session on screen, where this window started it and it is still at work."""
         return self.engines.get(self.path) if self.path is not None else None
 
+    @property
+    def training(self) -> bool:
+        """Whether a training of this window goes on; one that only writes its last diagnoses does not count."""
+        return any(path != self.path or self._unfinished() for path in self.engines)
+
+    def _unfinished(self) -> bool:
+        return self.model.run is None or self.model.live
+
     def fresh(self) -> None:
         """An empty bench for a new run, the form as it stands; trainings that go on, go on."""
         self.path = None

@@ -69,6 +69,11 @@ class Person:
         done = subprocess.run(["xdotool", *words], env=self.environment, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
+    def window(self) -> str:
+        words = ["xdotool", "search", "--onlyvisible", "--name", "^convdebug"]
+        done = subprocess.run(words, env=self.environment, capture_output=True, text=True)
+        return done.stdout.strip().partition("\n")[0]
+
     def keys(self, *keys: str) -> None:
         self.tool("key", "--delay", "60", *keys)
 
@@ -83,7 +88,7 @@ class Person:
             subprocess.run(["import", "-window", "root", file], env=self.environment, check=True)
 
     def train_and_change_the_rate(self, folder: Path) -> None:
-        window = self.tool("search", "--sync", "--onlyvisible", "--name", "^convdebug").splitlines()[0]
+        window = wait(self.window, "the window", 20)
         self.tool("windowmove", window, "0", "0")
         self.tool("windowsize", window, "1440", "900")
         self.tool("windowfocus", window)
