@@ -178,7 +178,7 @@ class EngineProcess(QObject):
         self._ending_timer.stop()
         if process is None:
             return
-        process.disconnect()
+        process.blockSignals(True)
         _signal_group(int(process.processId()), "SIGKILL")
         process.kill()
         process.waitForFinished(3000)
@@ -189,7 +189,7 @@ class EngineProcess(QObject):
         process, self._process = self._process, None
         self._ending_timer.stop()
         if process is not None:
-            process.disconnect()
+            process.blockSignals(True)
             sip.transferto(process, NOBODY)  # never destroyed by Python: QProcess kills its child when it is destroyed
 
 

@@ -25,7 +25,8 @@ class QuietCombo(QComboBox):
 
     def sizeHint(self) -> QSize:
         text = max(self.fontMetrics().horizontalAdvance(self.currentText()), theme().pixels(28))
-        return QSize(min(text + theme().pixels(58), theme().pixels(WIDEST_EDITOR)), super().sizeHint().height())
+        beside = theme().pixels(68 if self.isEditable() else 58)
+        return QSize(min(text + beside, theme().pixels(WIDEST_EDITOR)), super().sizeHint().height())
 
     def minimumSizeHint(self) -> QSize:
         return self.sizeHint()

@@ -24,7 +24,7 @@ def take(folder: Path, session: Path, size: tuple[int, int], ending: str) -> lis
     from PyQt6.QtCore import QSettings
     from PyQt6.QtWidgets import QApplication
 
-    from convdebug_gui import theme
+    from convdebug_gui import acting_screenshots, theme
 
     app = QApplication.instance() or QApplication([])
     assert isinstance(app, QApplication)
@@ -38,6 +38,10 @@ def take(folder: Path, session: Path, size: tuple[int, int], ending: str) -> lis
             for state in states():
                 path = folder / f"{state.name}-{choice}{ending}.png"
                 _picture(app, settings, state, session, size).save(str(path))
+                written.append(path)
+            for name, picture in acting_screenshots.take(app, settings, Path(place), session, size).items():
+                path = folder / f"{name}-{choice}{ending}.png"
+                picture.save(str(path))
                 written.append(path)
     return written
 

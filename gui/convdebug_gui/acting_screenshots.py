@@ -1,0 +1,198 @@
+"""The states of the acting half for the pictures: welcome, form, live control, banners, guided checks."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PyQt6.QtCore import QSettings
+from PyQt6.QtWidgets import QApplication, QWidget
+
+from convdebug_gui.banner import CloseQuestion
+from convdebug_gui.description import Description
+from convdebug_gui.engine_process import outcome
+from convdebug_gui.frame import Frame
+from convdebug_gui.live_control import State
+from convdebug_gui.notices import of_outcome
+from convdebug_gui.reading import Reading
+from convdebug_sessions import Recorder, Summary
+
+TRACEBACK = """Traceback (most recent call last):
+  File "train.py", line 41, in forward
+    return self.head(features)
+RuntimeError: mat1 and mat2 shapes cannot be multiplied (128x512 and 2048x10)"""
+NAMES = ("vgg-bn-shapes10", "two-layer-rate-1e6", "my-network", "resnet20-cifar10", "ten-layer-tanh", "nan-at-312")
+
+
+def take(app: QApplication, settings: QSettings, folder: Path, session: Path, size: tuple[int, int]) -> dict[str, Any]:
+    """A picture of each state in the look that is on, by name."""
+    description = Description(folder=folder)
+    description.data = engine_words()
+    frame = Frame(settings, description)
+    frame.resize(*size)
+    frame.show()
+    pictures = {}
+    for name, prepare in STATES.items():
+        shown = prepare(frame, session, folder)
+        _settle(app, frame)
+        pictures[name] = (shown or frame).grab()
+        if shown is not None:
+            shown.close()
+    frame.close()
+    for recorder in _open_recorders:
+        recorder.close()
+    _open_recorders.clear()
+    return pictures
+
+
+def engine_words() -> dict[str, Any]:
+    """What the engine says of itself."""
+    command = [sys.executable, "-m", "convdebug", "describe", "--json"]
+    words: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    return words
+
+
+def _settle(app: QApplication, frame: Frame) -> None:
+    for _round in range(4):
+        app.processEvents()
+        if frame.workbench is not None and frame.workbench.model.session is not None:
+            frame.workbench.main.deck.draw_all()
+    app.processEvents()
+
+
+def _welcome_empty(frame: Frame, _session: Path, _folder: Path) -> None:
+    frame.welcome.show_sessions([])
+
+
+def _welcome(frame: Frame, _session: Path, _folder: Path) -> None:
+    frame.welcome.show_sessions([_summary(index, name) for index, name in enumerate(NAMES)])
+
+
+def _summary(index: int, name: str) -> Summary:
+    severity = (None, "error", "warning", None, "error", "error")[index]
+    status = ("finished", "finished", "running", "stopped", "killed", "crashed")[index]
+    curve = tuple(2.3 * math.exp(-step / (12 + 6 * index)) + 0.06 * math.sin(step * 1.7) ** 2 for step in range(64))
+    curve = curve[:40] + (math.nan,) * 24 if index == 5 else curve
+    path, modified = Path(f"{name}.convdebug"), time.time() - 40 * 9**index
+    return Summary(path, modified, 1, status, 9**index + 99, curve[-1], curve, severity)
+
+
+def _form_errors(frame: Frame, _session: Path, _folder: Path) -> None:
+    frame.new_run()
+    form = frame.workbench.form if frame.workbench is not None else None
+    assert form is not None
+    form.rows["optimizer.lr"].editor.setText("1e-2x")  # type: ignore[attr-defined]
+    form.rows["optimizer.momentum"].editor.setText("1.2")  # type: ignore[attr-defined]
+    form.rows["model.name"].editor.setCurrentText("vgbn")  # type: ignore[attr-defined]
+    form.target.line.setText("nowhere.py:make_target")
+
+
+def _running(frame: Frame, session: Path, _folder: Path) -> None:
+    frame.open(session)
+    bench = frame.workbench
+    assert bench is not None
+    bench.form.reset()
+    bench.live.set_state(State.RUNNING)
+    bench.live.show_reading(Reading("cuda:0", 704, 2000, 2.4, 7, 41_234.0, 0.013, 252.0))
+
+
+def _paused(frame: Frame, session: Path, folder: Path) -> None:
+    _running(frame, session, folder)
+    assert frame.workbench is not None
+    frame.workbench.live.set_state(State.PAUSED)
+    frame.workbench.live.show_reading(Reading("cuda:0", 704, 2000, 2.4, 7, 41_234.0, 0.013, 252.0))
+
+
+def _crash(frame: Frame, session: Path, _folder: Path) -> None:
+    frame.open(session)
+    assert frame.workbench is not None
+    frame.workbench.banner.show_notice(of_outcome(outcome(3, False, TRACEBACK), session, 704))
+    frame.workbench.banner.more.setChecked(True)
+
+
+def _question(frame: Frame, _session: Path, _folder: Path) -> QWidget:
+    question = CloseQuestion("vgg-bn · shapes10", "step 704 of 2 000", frame)
+    question.open()
+    return question
+
+
+def _wizard(frame: Frame, _session: Path, _folder: Path) -> None:
+    if frame.workbench is not None:
+        frame.workbench.banner.dismiss()
+    frame.check_model()
+
+
+def _page(id: str) -> Callable[[Frame, Path, Path], None]:
+    def show(frame: Frame, _session: Path, folder: Path) -> None:
+        frame.check_model()
+        wizard = frame.wizard
+        assert wizard is not None
+        if wizard.runs.path is None:
+            wizard.path = wizard.runs.path = _made_checks(folder / "checks.convdebug", list(wizard.pages))
+            wizard.runs.look()
+        wizard.show_page(id)
+
+    return show
+
+
+def _made_checks(path: Path, ids: list[str]) -> Path:
+    """A session in which the checks are on their way: one warning, one failure, one that runs."""
+    path.unlink(missing_ok=True)
+    recorder = Recorder.create(path)
+    for id in ids[: ids.index("overfit-20")]:
+        run = recorder.start_run("check", id)
+        run.event("check", None, **_result(id))
+        run.finish()
+    run = recorder.start_run("check", "overfit-20")
+    group = run.group(("train/loss",))
+    for step in range(300):
+        group.append(step, [2.3 * math.exp(-step / 60) * (1 + 0.2 * math.sin(step * 1.3))])
+    run.event("progress", None, done=300, total=1000, text="its own optimizer")
+    run.flush()
+    _open_recorders.append(recorder)  # it stays live until the pictures are taken
+    return path
+
+
+_open_recorders: list[Recorder] = []
+
+
+def _result(id: str) -> dict[str, Any]:
+    if id != "initial-loss":
+        return {"id": id, "status": "pass", "summary": "Everything is as it should be.", "seconds": 0.8}
+    diagnosis = {
+        "rule": "initial-loss-off",
+        "title": "First loss is off",
+        "severity": "warning",
+        "message": "The first loss is 4.61, chance gives 2.303 (ln 10): the network is sure before it has learned.",
+        "remedies": [{"text": "Scale the weights of the last layer down, or normalize the inputs."}],
+    }
+    return {
+        "id": id,
+        "status": "warn",
+        "summary": "The first loss is 4.612, twice what chance gives.",
+        "measured": {"initial_loss": 4.612, "classes": 10},
+        "expected": {"initial_loss": 2.3026},
+        "diagnoses": [diagnosis],
+        "seconds": 0.8,
+    }
+
+
+STATES: dict[str, Callable[[Frame, Path, Path], QWidget | None]] = {
+    "welcome-empty": _welcome_empty,
+    "welcome": _welcome,
+    "form-errors": _form_errors,
+    "running": _running,
+    "paused": _paused,
+    "crash": _crash,
+    "close-question": _question,
+    "checks-setup": _wizard,
+    "checks-verdict": _page("initial-loss"),
+    "checks-running": _page("overfit-20"),
+    "checks-summary": _page("summary"),
+}
