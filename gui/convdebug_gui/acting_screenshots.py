@@ -20,7 +20,6 @@ from convdebug_gui.engine_process import outcome
 from convdebug_gui.frame import Frame
 from convdebug_gui.live_control import State
 from convdebug_gui.notices import of_outcome
-from convdebug_gui.reading import Reading
 from convdebug_sessions import Recorder, Summary
 
 TRACEBACK = """Traceback (most recent call last):
@@ -93,25 +92,37 @@ def _form_errors(frame: Frame, _session: Path, _folder: Path) -> None:
     form.target.line.setText("nowhere.py:make_target")
 
 
-def _running(frame: Frame, session: Path, _folder: Path) -> None:
-    frame.open(session)
+def _running(frame: Frame, _session: Path, _folder: Path) -> None:
+    """A real training, a hundred steps on its way."""
+    frame.new_run()
     bench = frame.workbench
     assert bench is not None
-    bench.form.reset()
-    bench.live.set_state(State.RUNNING)
-    bench.live.show_reading(Reading("cuda:0", 704, 2000, 2.4, 7, 41_234.0, 0.013, 252.0))
+    bench.form.target.clear()
+    bench.form.load({"data.limit": 2000, "data.val_limit": 200, "data.batch_size": 16, "train.epochs": 9})
+    bench.run()
+    _wait(lambda: bench.live.state == State.RUNNING and bench.model.run is not None and bench.model.run.steps > 100)
 
 
-def _paused(frame: Frame, session: Path, folder: Path) -> None:
-    _running(frame, session, folder)
+def _paused(frame: Frame, _session: Path, _folder: Path) -> None:
     assert frame.workbench is not None
-    frame.workbench.live.set_state(State.PAUSED)
-    frame.workbench.live.show_reading(Reading("cuda:0", 704, 2000, 2.4, 7, 41_234.0, 0.013, 252.0))
+    live = frame.workbench.live
+    live.pause_or_continue()
+    _wait(lambda: live.state == State.PAUSED)
+
+
+def _wait(found: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not found():
+        QApplication.processEvents()
+        time.sleep(0.01)
+        if time.monotonic() > end:
+            raise TimeoutError("the engine did not get there")
 
 
 def _crash(frame: Frame, session: Path, _folder: Path) -> None:
-    frame.open(session)
     assert frame.workbench is not None
+    frame.workbench.close_engines()
+    frame.open(session)
     frame.workbench.banner.show_notice(of_outcome(outcome(3, False, TRACEBACK), session, 704))
     frame.workbench.banner.more.setChecked(True)
 

@@ -137,8 +137,9 @@ class SessionCard(Card):
             return
         curve = QRectF(inner.left(), top.bottom() + 6, inner.width(), bottom.top() - top.bottom() - 12)
         paint_small_curve(painter, curve, summary.curve, tokens.accent)
-        self.write(painter, bottom, verdict(summary), "caption", color)
         self.write(painter, bottom, numbers(summary), "small-number", tokens.dim, RIGHT)
+        room = QFontMetrics(theme().font("small-number")).horizontalAdvance(numbers(summary)) + pixels(8)
+        self.write(painter, bottom.adjusted(0, 0, -room, 0), verdict(summary), "caption", color)
 
     def _write_problem(self, painter: QPainter, inner: QRectF, row: float) -> None:
         painter.setFont(theme().font("caption"))

@@ -281,11 +281,15 @@ class Workbench(QWidget):
     def close_down(self) -> None:
         """Leave nothing behind: no process, no timer, no open file."""
         self._waiting.stop()
+        self.close_engines()
+        self.model.close()
+        self.main.close()
+
+    def close_engines(self) -> None:
+        """End every engine of this window at once."""
         for engine in self.engines.values():
             engine.kill()
         self.engines = {}
-        self.model.close()
-        self.main.close()
 
     def let_go(self) -> None:
         """Leave every training running on its own."""
