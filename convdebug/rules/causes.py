@@ -32,6 +32,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "gradients-accumulate": ("learning-rate-too-high", "loss-diverged", "loss-oscillating"),
     "no-gradient": ("frozen-parameters",),
     "symmetric-weights": (
+        "learning-rate-too-high",
         "constant-output",
         "dead-relu",
         "vanishing-gradient",

@@ -9,7 +9,7 @@ from convdebug.rules.training import progress
 from convdebug_sessions import Remedy
 
 CONSTANT = 1e-3  # spread over the batch against the spread between the scores
-PERSISTENT_ROWS = 10
+PERSISTENT_ROWS = 6
 
 
 def judge(facts: Facts) -> Finding | None:

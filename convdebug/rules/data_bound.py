@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from convdebug.rules.facts import Facts
+from convdebug.rules.facts import Curve, Facts
 from convdebug.rules.rule import Finding, Rule
 from convdebug_sessions import Remedy
 
@@ -14,8 +14,8 @@ PHASES = ("forward", "backward", "optimizer", "watch")
 
 def judge(facts: Facts) -> Finding | None:
     """Median share of the waiting time over the last measured steps."""
-    waiting = facts.curve("time/data")
-    phases = [facts.curve(f"time/{phase}") for phase in PHASES]
+    waiting = _between_evaluations(facts, facts.curve("time/data"))
+    phases = [_between_evaluations(facts, facts.curve(f"time/{phase}")) for phase in PHASES]
     rows = min([len(waiting)] + [len(phase) for phase in phases if len(phase)])
     if rows < PERSISTENT_ROWS or not any(len(phase) for phase in phases):
         return None
@@ -41,6 +41,12 @@ def judge(facts: Facts) -> Finding | None:
             Remedy("Move slow transforms to the device, or do them once before the training."),
         ),
     )
+
+
+def _between_evaluations(facts: Facts, times: Curve) -> Curve:
+    """Without the step after an evaluation, whose time counts as waiting."""
+    usual = ~np.isin(times.steps, facts.curve("val/loss").steps + 1)
+    return Curve(times.steps[usual], times.values[usual])
 
 
 RULE = Rule(

@@ -15,9 +15,12 @@ from convdebug_sessions import Remedy
 
 TOO_LARGE = 0.03  # 30 × the lecture's 1e-3; healthy runs showed at most 0.02 over their first steps
 FAR_TOO_LARGE = 0.3  # a single update of a third of the weights
+LARGE_FROM_THE_START = 0.06  # over the first rows, in a network that then learned nothing
 LARGE_WHERE_IT_FELL_BACK = 0.1
 BETTER_BEFORE = 0.96  # × the loss now, over a block of rows
 BLOCK_ROWS = 5
+STALE_STEPS = 3  # since the last measurement: the updates that did it were not seen
+LARGE_BEFORE = 0.005
 JUMP = 1.5  # × the first loss, after an update
 JUMP_BY_ONE_UPDATE = 10.0  # × the first loss where no update ratio was measured
 ILL_FROM_THE_START = 3.0  # × chance: what stays poor after such a first loss is the initialization's doing
@@ -26,11 +29,12 @@ EARLY_ROWS = 10
 
 @dataclass(frozen=True)
 class Kick:
-    """The updates at and before the onset: the largest and the usual ratio, and the step where they began."""
+    """The updates before the onset: the largest ratio, that of the first rows, since when, and when last measured."""
 
     largest: float
-    usual: float
+    early: float
     step: int
+    measured: int
 
 
 def judge(facts: Facts) -> Finding | None:
@@ -49,10 +53,16 @@ def _diverged(facts: Facts, loss: Curve, row: int) -> Finding | None:
         return None
     if not kick and not _jumped_at_once(loss, row):
         return None
-    if kick and kick.largest < TOO_LARGE:
+    if kick and kick.largest < TOO_LARGE and not _unseen(loss, row, kick):
         return None
     what = f"loss went from {number(first_loss(facts))} to {number(float(loss.values[row]))} at step {step}"
     return _finding(facts, what, min(step, kick.step) if kick else step, kick)
+
+
+def _unseen(loss: Curve, row: int, kick: Kick) -> bool:
+    """Whether the loss climbed away (no sudden NaN) between two measurements, after updates that were large already."""
+    climbed = bool(np.isfinite(loss.values[row]))
+    return climbed and loss.steps[row] - kick.measured > STALE_STEPS and kick.largest > LARGE_BEFORE
 
 
 def _stayed_poor(facts: Facts, loss: Curve, now: Progress) -> Finding | None:
@@ -73,6 +83,7 @@ def _thrown_about(loss: Curve, now: Progress, kick: Kick) -> bool:
     fell_back = running_median(loss.values, BLOCK_ROWS).min() < BETTER_BEFORE * now.now
     return (
         kick.largest > FAR_TOO_LARGE
+        or kick.early > LARGE_FROM_THE_START
         or (jumped and kick.largest > TOO_LARGE)
         or (fell_back and kick.largest > LARGE_WHERE_IT_FELL_BACK)
     )
@@ -89,7 +100,7 @@ def kick_before(ratio: Curve, step: int, whole: bool = False) -> Kick | None:
     window = slice(min(since, before - 1), before)
     large = np.flatnonzero(values[:before] > TOO_LARGE)
     first = int(steps[large[0]]) if len(large) else int(steps[window][0])
-    return Kick(float(values[window].max()), level(values[window]), first)
+    return Kick(float(values[window].max()), level(values[:EARLY_ROWS]), first, int(steps[before - 1]))
 
 
 def _jumped_at_once(loss: Curve, row: int) -> bool:

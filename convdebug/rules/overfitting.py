@@ -16,7 +16,8 @@ EVALUATIONS_SINCE_BEST = 2
 VALIDATION_ROSE = 1.10  # × its best; less is noise, and late overconfidence of healthy runs
 TRAINING_FELL = 0.95  # × what it was when validation was best
 ACCURACY_GAP = 0.10
-ACCURACY_STILL_RISING = 0.01
+ACCURACY_NOISE = 0.01
+FAR_ABOVE = 1.5  # × the best validation loss: no longer a matter of confidence alone
 MEANT_TO_MEMORIZE = 100  # training examples: a sanity check, not a training
 
 
@@ -71,17 +72,22 @@ def _mean_before(curve: Curve, step: int, width: int) -> float:
 def _has_turned(facts: Facts, gap: Gap) -> bool:
     if not gap.training_now < TRAINING_FELL * gap.training_then:
         return False
-    accuracy = facts.curve("val/accuracy").finite()
-    rising = accuracy.values[accuracy.steps > gap.best_step]
-    before = accuracy.values[accuracy.steps <= gap.best_step]
-    still_better = len(rising) and len(before) and level(rising[-2:]) > before.max() + ACCURACY_STILL_RISING
     apart = gap.training_accuracy - gap.validation_accuracy
-    return not still_better and not (math.isfinite(apart) and apart < ACCURACY_GAP)
+    if math.isfinite(apart) and apart < ACCURACY_GAP:
+        return False
+    return gap.validation > FAR_ABOVE * gap.best or not _still_rising(facts)
+
+
+def _still_rising(facts: Facts) -> bool:
+    """Whether validation accuracy is better over the last quarter of the evaluations than over the one before."""
+    values = facts.curve("val/accuracy").finite().values
+    quarter = max(1, len(values) // 4)
+    return len(values) > quarter and level(values[-quarter:]) > values[:-quarter].max() - ACCURACY_NOISE
 
 
 def _finding(facts: Facts, gap: Gap) -> Finding:
-    examples = (facts.info.get("data") or {}).get("train")
-    meant = isinstance(examples, int) and examples <= MEANT_TO_MEMORIZE
+    examples = _training_examples(facts)
+    meant = examples is not None and examples <= MEANT_TO_MEMORIZE
     accuracies = ""
     if math.isfinite(gap.training_accuracy) and math.isfinite(gap.validation_accuracy):
         accuracies = f"; accuracy {gap.training_accuracy:.2f} in training, {gap.validation_accuracy:.2f} in validation"
@@ -104,6 +110,13 @@ def _finding(facts: Facts, gap: Gap) -> Finding:
         ),
         remedies=_remedies(facts, gap),
     )
+
+
+def _training_examples(facts: Facts) -> int | None:
+    """How many there are, at most; None where nobody knows."""
+    said = (facts.info.get("data") or {}).get("train")
+    per_epoch, batch = facts.info.get("steps_per_epoch"), facts.info.get("batch_size")
+    return said or (per_epoch * batch if per_epoch and batch else None)
 
 
 def _remedies(facts: Facts, gap: Gap) -> tuple[Remedy, ...]:
@@ -135,6 +148,7 @@ RULE = Rule(
     source='Lecture, "Monitor and visualize the accuracy": a big gap means overfitting, increase the regularization. '
     f"Validation loss above {VALIDATION_ROSE} × its best at two evaluations while training fell below "
     f"{TRAINING_FELL} ×, "
-    f"accuracies more than {ACCURACY_GAP} apart and validation accuracy no longer rising.",
+    f"accuracies more than {ACCURACY_GAP} apart and validation accuracy no longer rising (or its loss above 1.5 "
+    "× the best).",
     judge=judge,
 )
