@@ -60,7 +60,7 @@ def _over_time(facts: Facts, norms: Table) -> Finding | None:
         usual = level(whole[:HISTORY_ROWS]) if np.isfinite(whole[:HISTORY_ROWS]).sum() > 2 else float(whole[0])
         large = ~np.isfinite(whole) | (whole > TIMES_HISTORY * usual)
     row = onset(large, rows=PERSISTENT_ROWS)
-    if row is None or row == 0 or not np.isfinite(usual) or usual <= 0:
+    if row is None or row == 0 or np.isnan(whole[row]) or not np.isfinite(usual) or usual <= 0:
         return None
     step, worst = int(norms.steps[row]), _largest_column(norms, row)
     return Finding(

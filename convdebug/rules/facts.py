@@ -100,6 +100,17 @@ class Facts:
         """The events of these kinds so far."""
         return [event for event in self._events if event.kind in kinds]
 
+    def survey(self, kind: str) -> list[Event]:
+        """The events `data` or `classes` of this run, else of the last check of the same target in this session."""
+        own = self.events(kind)
+        if own or self.run.kind == "check":
+            return own
+        checks = [run for run in self.session.runs if run.kind == "check" and run.id < self.run.id]
+        same = {run.id for run in checks if run.info.get("target") == self.info.get("target")}
+        found = [event for event in self.session.events(run=0, kinds=[kind]) if event.run in same] if same else []
+        last = max((event.run for event in found), default=0)
+        return [event for event in found if event.run == last]
+
     def curve(self, name: str) -> Curve:
         """The series of that name, empty where it was not recorded."""
         if name not in self.names:

@@ -119,7 +119,7 @@ def judge_center(facts: Facts) -> Finding | None:
 
 def judge_finite(facts: Facts) -> Finding | None:
     """NaN or Inf in any batch, or counted in the data."""
-    counted = sum(int(_count(event.data)) for event in facts.events("data"))
+    counted = sum(int(_count(event.data)) for event in facts.survey("data"))
     bad = [
         curve.steps[~np.isfinite(curve.values)] for curve in map(facts.curve, ("input/mean", "input/min", "input/max"))
     ]

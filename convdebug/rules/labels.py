@@ -26,7 +26,7 @@ def judge_range(facts: Facts) -> Finding | None:
 
 def _labels_beyond(facts: Facts, outputs: int | None) -> list[int]:
     crashed = any(DEVICE_ASSERT.search(str(crash.data.get("message", ""))) for crash in facts.events("crash"))
-    labels = {label for event in facts.events("classes") for label in _numeric(event.data.get("counts") or {})}
+    labels = {label for event in facts.survey("classes") for label in _numeric(event.data.get("counts") or {})}
     negative = {label for label in labels if label < 0 and crashed}  # without a crash they are ignored on purpose
     return sorted(negative | {label for label in labels if outputs and label >= outputs})
 
@@ -53,7 +53,7 @@ def _out_of_range(labels: list[int], outputs: int | None, step: int) -> Finding:
 
 def judge_balance(facts: Facts) -> Finding | None:
     """The largest against the smallest class of the training split."""
-    events = [event for event in facts.events("classes") if event.data.get("split", "train") == "train"]
+    events = [event for event in facts.survey("classes") if event.data.get("split", "train") == "train"]
     counts = _counts(events[-1]) if events else {}
     if len(counts) < 2 or max(counts.values()) < ENOUGH_OF_LARGEST:
         return None

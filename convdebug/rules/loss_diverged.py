@@ -20,10 +20,11 @@ SHARE_OF_STEPS = 0.8
 @remembered
 def divergence(facts: Facts) -> int | None:
     """The row of `train/loss` from which on the loss is lost, to the end of the run; None while it is not."""
-    return onset_of_divergence(facts.curve("train/loss"), first_loss(facts), chance_loss(facts))
+    at_least = 1 if facts.run.status != "running" else 2
+    return onset_of_divergence(facts.curve("train/loss"), first_loss(facts), chance_loss(facts), at_least)
 
 
-def onset_of_divergence(loss: Curve, first: float, chance: float) -> int | None:
+def onset_of_divergence(loss: Curve, first: float, chance: float, at_least: int = 2) -> int | None:
     """The first row from which on the loss is non-finite or above 3 × where it began, up to the end."""
     reference = max(abs(first), chance if math.isfinite(chance) else 0.0) if math.isfinite(first) else math.inf
     bad = ~np.isfinite(loss.values)
@@ -32,7 +33,7 @@ def onset_of_divergence(loss: Curve, first: float, chance: float) -> int | None:
         above = bad | (loss.values > TIMES_FIRST * reference)
     found = [
         onset(bad, SHARE_OF_STEPS),
-        onset(far, SHARE_OF_STEPS, rows=2),
+        onset(far, SHARE_OF_STEPS, at_least),
         onset(above, SHARE_OF_STEPS, PERSISTENT_STEPS),
     ]
     rows = [row for row in found if row is not None]

@@ -9,6 +9,7 @@ from convdebug.rules.training import Progress, begins_at_the_start, progress, wa
 from convdebug_sessions import Remedy
 
 LEAST_STEPS = 200
+LEAST_EXAMPLES = 6000  # seen by the network: small batches need more steps
 SHARE_OF_PLAN = 0.1
 MOVED = 0.01  # of the first loss
 TIMES_NOISE = 3.0
@@ -19,6 +20,8 @@ def judge(facts: Facts) -> Finding | None:
     loss, now = facts.curve("train/loss"), progress(facts)
     ended = facts.run.status != "running"
     needed = LEAST_STEPS if ended else max(LEAST_STEPS, SHARE_OF_PLAN * (facts.info.get("steps_planned") or 0))
+    if len(loss) * (facts.info.get("batch_size") or LEAST_EXAMPLES) < LEAST_EXAMPLES:
+        return None
     if len(loss) < needed or not now.stuck or not math.isfinite(now.now) or not begins_at_the_start(facts):
         return None
     if _fallen(loss.values, now) or warming_up(facts):

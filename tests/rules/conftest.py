@@ -1,5 +1,6 @@
 """Sessions for the rules: synthetic ones written row by row, and real trainings recorded once."""
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -81,3 +82,129 @@ def written(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+HERE = Path(__file__).parent
+SMALL = {"data.limit": 1000, "data.val_limit": 200, "data.batch_size": 32, "train.device": "cpu", "watch.every": 1}
+CONVNET = {"model.name": "convnetjs", "optimizer.lr": 0.02, "train.steps": 120}
+TWO_LAYER = {"model.name": "two-layer", "train.steps": 60}
+LECTURE = {
+    **TWO_LAYER,
+    "model.init": "gaussian",
+    "model.init_std": 1e-4,
+    "data.preprocessing": "zero-center",
+    "optimizer.name": "sgd",
+    "data.batch_size": 100,
+}
+TEN_LAYER = {"model.name": "ten-layer", "model.hidden": 64, "optimizer.name": "sgd", "train.steps": 60}
+TANH = {"model.activation": "tanh", "model.init": "xavier"}
+
+HEALTHY: dict[str, dict[str, Any]] = {
+    "plain": CONVNET,
+    "batch-norm": {**CONVNET, "model.batch_norm": "before", "optimizer.lr": 0.01},
+    "dropout": {**CONVNET, "regularization.dropout": 0.3},
+    "augmentation": {**CONVNET, "data.augmentation": "crop+flip"},
+    "adam": {**CONVNET, "optimizer.name": "adam", "optimizer.lr": 0.002},
+    "tanh": {**CONVNET, **TANH},
+    "pixels of the lecture": {**LECTURE, "optimizer.lr": 5e-4, "train.steps": 150},
+    "cosine to zero": {**CONVNET, "schedule.name": "cosine"},
+    "small batches": {**CONVNET, "data.batch_size": 4, "optimizer.lr": 0.002, "train.steps": 200},
+    "weight decay": {**CONVNET, "optimizer.weight_decay": 5e-4},
+    "ten layers of tanh": {**TEN_LAYER, **TANH, "optimizer.lr": 0.05, "train.steps": 120},
+    "ten layers of relu": {**TEN_LAYER, "model.activation": "relu", "model.init": "he", "optimizer.lr": 0.02},
+    "eight steps": {**CONVNET, "train.steps": 8},
+    "twenty steps": {**CONVNET, "train.steps": 20},
+    "twenty examples by heart": {**TWO_LAYER, "data.limit": 20, "data.batch_size": 20, "train.steps": 100},
+    "thinly measured": {**CONVNET, "watch.every": None},
+}
+
+GAUSSIAN = {"model.init": "gaussian"}
+ILL: dict[str, dict[str, Any] | str] = {
+    "non-finite-inputs": "a_missing_value",
+    "inputs-not-scaled": {**CONVNET, "model.init": "he", "data.preprocessing": "none", "train.steps": 60},
+    "inputs-not-centered": {**LECTURE, "data.preprocessing": "none", "optimizer.lr": 2e-6},
+    "label-out-of-range": "label_beyond_the_outputs",
+    "class-imbalance": "one_class_almost_alone",
+    "loss-summed-over-batch": "loss_summed",
+    "initial-loss-off": {**TWO_LAYER, **GAUSSIAN, "model.init_std": 0.3, "optimizer.lr": 1e-5},
+    "symmetric-weights": {**TWO_LAYER, "model.init": "zero"},
+    "vanishing-activations": {**TEN_LAYER, **GAUSSIAN, "model.activation": "tanh", "model.init_std": 0.01},
+    "exploding-activations": {
+        **TEN_LAYER, **GAUSSIAN, "model.activation": "relu", "model.init_std": 0.5, "optimizer.lr": 1e-9
+    },
+    "learning-rate-too-low": {**LECTURE, "optimizer.lr": 1e-6, "train.steps": 100},
+    "learning-rate-too-high": {**LECTURE, "optimizer.lr": 1e6, "train.steps": 20},
+    "learning-rate-zero": {**TWO_LAYER, "schedule.name": "step", "schedule.every": 0.2, "schedule.factor": 0.01},
+    "loss-diverged": "loss_that_breaks",
+    "loss-not-decreasing": "labels_drawn_anew",
+    "dead-relu": "dead_from_the_start",
+    "saturated-units": {
+        **TEN_LAYER, **GAUSSIAN, "model.activation": "tanh", "model.init_std": 1.0, "optimizer.lr": 1e-3
+    },
+    "vanishing-gradient": {**TEN_LAYER, "model.activation": "sigmoid", "model.init": "xavier", "optimizer.lr": 0.1},
+    "exploding-gradient": {
+        **TEN_LAYER, **GAUSSIAN, "model.activation": "tanh", "model.init_std": 1.0, "optimizer.lr": 1e-3
+    },
+    "constant-output": "dead_from_the_start",
+    "overfitting": {**CONVNET, "data.limit": 150, "train.steps": 200},
+    "underfitting": "one_unit_wide",
+    "data-bound": "slow_to_load",
+}  # fmt: skip
+STEPS_OF_TARGETS = {"labels_drawn_anew": 210, "slow_to_load": 30, "one_unit_wide": 300}
+
+
+class Trainings:
+    """Real trainings by the real trainer, each recorded at most once in a test session."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._paths: dict[str, Path] = {}
+
+    def of(self, what: Mapping[str, Any] | str) -> Path:
+        """The session of a training: settings of a RunConfig, or the name of a function in `ill_targets.py`."""
+        key = what if isinstance(what, str) else repr(sorted((SMALL | dict(what)).items(), key=str))
+        if key not in self._paths:
+            self._paths[key] = self.folder / f"{len(self._paths)}.convdebug"
+            self._record(what, self._paths[key])
+        return self._paths[key]
+
+    def _record(self, what: Mapping[str, Any] | str, path: Path) -> None:
+        from convdebug.checks.run import run_checks
+        from convdebug.config import RunConfig
+        from convdebug.errors import TargetError
+        from convdebug.target import Target, load_target
+        from convdebug.train import Plan, train
+
+        with Recorder.create(path) as recorder:
+            if not isinstance(what, str):
+                config = RunConfig.of(SMALL | dict(what))
+                train(Target.from_config(config), recorder, Plan.from_config(config))
+                return
+            target = load_target(f"{HERE / 'ill_targets.py'}:{what}")
+            if what == "one_class_almost_alone":
+                run_checks(target, recorder, only=["data"], budget_s=1)
+            with contextlib.suppress(TargetError):
+                train(target, recorder, Plan(steps=STEPS_OF_TARGETS.get(what, 60), device="cpu", every=1))
+
+
+@pytest.fixture(scope="session")
+def trainings(tmp_path_factory: pytest.TempPathFactory) -> Trainings:
+    """Trainings by the trainer, shared by all tests of this folder."""
+    import torch
+
+    torch.set_num_threads(1)
+    return Trainings(tmp_path_factory.mktemp("trainings"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`ill` runs over the rules with their sick training, `healthy` over the healthy trainings."""
+    if "ill" in metafunc.fixturenames:
+        metafunc.parametrize("ill", ILL.items(), ids=list(ILL))
+    if "healthy" in metafunc.fixturenames:
+        metafunc.parametrize("healthy", HEALTHY.values(), ids=list(HEALTHY))
+
+
+@pytest.fixture
+def ill_rules() -> set[str]:
+    """The rules that have a sick training."""
+    return set(ILL)

@@ -1,0 +1,148 @@
+"""What looks ill and is not, written as curves: each case must stay without error and warning."""
+
+import math
+
+import numpy as np
+import pytest
+
+from convdebug.rules import diagnose
+from convdebug_sessions import Recorder, Session
+
+CHANCE = math.log(10)
+
+
+def severe(path):
+    with Session.open(path) as session:
+        return [diagnosis.rule for diagnosis in diagnose(session) if diagnosis.severity != "info"]
+
+
+def noisy(values, noise=0.02):
+    return np.asarray(values) + np.random.default_rng(1).normal(0, noise, len(values))
+
+
+def test_the_tail_of_a_cosine_schedule(written, synthetic):
+    rate = 0.05 * (1 + np.cos(np.linspace(0, np.pi, 1000)))
+    assert (
+        severe(written({"train/loss": synthetic.falling(1000), "train/lr": rate}, info={"steps_planned": 1000})) == []
+    )
+
+
+def test_a_warm_up_under_way(written):
+    rate, ratio = np.linspace(1e-7, 1e-4, 300), np.full(300, 5e-6)
+    groups = ({"train/loss": noisy(np.full(300, CHANCE)), "train/lr": rate}, {"update/fc.weight/ratio": ratio})
+    assert severe(written(*groups, info={"steps_planned": 10_000})) == []
+
+
+def test_a_pretrained_network_that_starts_below_chance(written):
+    loss, accuracy = noisy(np.linspace(0.5, 0.3, 200)), np.full(200, 0.85)
+    assert severe(written({"train/loss": loss}, {"train/accuracy": accuracy})) == []
+
+
+def test_a_fine_tuning_whose_small_steps_are_meant(written):
+    groups = ({"train/loss": noisy(np.full(200, 0.4))}, {"train/accuracy": np.full(200, 0.9)})
+    assert severe(written(*groups, {"update/fc.weight/ratio": np.full(200, 1e-6)})) == []
+
+
+@pytest.mark.parametrize("first", [2.4, 2.55])
+def test_the_first_loss_of_a_residual_network(written, synthetic, first):
+    loss = synthetic.falling(300)
+    loss[0] = first
+    assert severe(written({"train/loss": loss})) == []
+
+
+def test_a_spike_from_which_the_loss_comes_back(written, synthetic):
+    loss = synthetic.falling(400)
+    loss[5:25] = 30.0
+    assert severe(written({"train/loss": loss}, {"update/fc.weight/ratio": np.full(400, 0.02)})) == []
+
+
+def test_a_single_step_that_a_scaler_skipped(written, synthetic):
+    loss = synthetic.falling(300)
+    loss[100] = np.nan
+    assert severe(written({"train/loss": loss})) == []
+
+
+def test_a_dropout_network_with_a_third_of_its_units_asleep(written, synthetic):
+    dead = {f"unit/layer{i}/dead": np.full(200, 0.36) for i in range(6)}
+    assert severe(written({"train/loss": synthetic.falling(200)}, dead, info={"layers": synthetic.relu_layers})) == []
+
+
+def test_units_that_sleep_in_turns(written, synthetic):
+    dead = {"unit/layer0/dead": np.where(np.arange(200) % 3, 0.8, 0.2)}
+    assert severe(written({"train/loss": synthetic.falling(200)}, dead, info={"layers": synthetic.relu_layers})) == []
+
+
+def test_a_tanh_network_that_learned_with_its_values_far_out(written, synthetic):
+    layers = [{"name": f"layer{i}", "kind": "Tanh", "activation": "tanh"} for i in range(6)]
+    share = {f"activation/layer{i}/saturated_fraction": np.full(200, 0.59 + 0.05 * i) for i in range(6)}
+    assert severe(written({"train/loss": synthetic.falling(200)}, share, info={"layers": layers})) == []
+
+
+def test_the_output_of_a_sigmoid_network_may_saturate(written, synthetic):
+    layers = [{"name": name, "kind": "Sigmoid", "activation": "sigmoid"} for name in ("hidden", "output")]
+    share = {"activation/hidden/saturated_fraction": np.zeros(50), "activation/output/saturated_fraction": np.ones(50)}
+    assert severe(written({"train/loss": synthetic.falling(50)}, share, info={"layers": layers})) == []
+
+
+def test_plain_pixels_between_zero_and_one(written, synthetic):
+    pixels = {"mean": 0.47, "std": 0.25, "min": 0.0, "max": 1.0}
+    group = {f"input/{what}": np.full(100, value) for what, value in pixels.items()}
+    assert severe(written({"train/loss": synthetic.falling(100)}, group)) == []
+
+
+def test_large_numbers_that_are_looked_up_as_tokens(written, synthetic):
+    tokens = {"mean": 900.0, "std": 700.0, "min": 0.0, "max": 3000.0}
+    group = {f"input/{what}": np.full(100, value) for what, value in tokens.items()}
+    layers = [{"name": "embedding", "kind": "Embedding", "activation": None}]
+    assert severe(written({"train/loss": synthetic.falling(100)}, group, info={"layers": layers})) == []
+
+
+def test_a_frozen_backbone_without_gradients(written, synthetic):
+    names = [each["name"] for each in synthetic.parameters]
+    listed = [
+        each | {"trainable": index == 5, "in_optimizer": index == 5} for index, each in enumerate(synthetic.parameters)
+    ]
+    norms = {f"gradient/{name}/norm": np.full(100, 1.0 if name == names[5] else 0.0) for name in names}
+    assert severe(written({"train/loss": noisy(np.full(100, CHANCE))}, norms, info={"parameters": listed})) == []
+
+
+def test_late_overconfidence_while_accuracy_still_rises(written, synthetic):
+    losses, accuracies = np.full(2000, np.nan), np.full(2000, np.nan)
+    losses[199::200] = [1.5, 1.2, 1.0, 0.95, 0.94, 0.96, 0.99, 1.02, 1.05, 1.07]
+    accuracies[199::200] = np.linspace(0.5, 0.75, 10)
+    groups = ({"train/loss": synthetic.falling(2000)}, {"train/accuracy": np.linspace(0.3, 0.95, 2000)})
+    assert severe(written(*groups, {"val/loss": losses, "val/accuracy": accuracies})) == []
+
+
+def test_a_loss_that_may_be_negative(written):
+    assert severe(written({"train/loss": noisy(np.linspace(-1, -9, 300))}, info={"expected_initial_loss": None})) == []
+
+
+def test_a_small_regression_loss(written):
+    info = {"expected_initial_loss": None, "num_classes": None, "loss": {"name": "mse_loss"}}
+    assert severe(written({"train/loss": noisy(np.geomspace(1.0, 0.01, 300), 0.001)}, info=info)) == []
+
+
+def test_labels_that_are_left_out_by_a_negative_number(written, synthetic):
+    events = [("classes", None, {"counts": {"-1": 200, "0": 300, "9": 280}, "split": "train"})]
+    assert severe(written({"train/loss": synthetic.falling(100)}, events=events)) == []
+
+
+def test_a_step_under_ten_milliseconds_may_wait_for_its_data(written, synthetic):
+    times = {f"time/{phase}": np.full(100, 0.001) for phase in ("forward", "backward", "optimizer")}
+    times["time/data"] = np.full(100, 0.008)
+    assert severe(written({"train/loss": synthetic.falling(100)}, times)) == []
+
+
+def test_evaluations_do_not_count_as_waiting_for_data(tmp_path, synthetic):
+    times = {f"time/{phase}": np.full(100, 0.01) for phase in ("forward", "backward", "optimizer")}
+    times["time/data"] = np.where(np.arange(100) % 3, 0.5, 0.001)
+    path = tmp_path / "evaluated.convdebug"
+    with Recorder.create(path) as recorder:
+        run = recorder.start_run("train", info=synthetic.info)
+        synthetic.write_series(run, {"train/loss": synthetic.falling(100)})
+        synthetic.write_series(run, times)
+        evaluated = np.flatnonzero(np.arange(1, 100) % 3)
+        run.group(["val/loss"]).extend(evaluated, np.ones((len(evaluated), 1)))
+        run.finish()
+    assert severe(path) == []
