@@ -2,17 +2,22 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 
 class Interruption:
-    """Between `__enter__` and `__exit__` the first signal sets `wanted`; a second one interrupts at once."""
+    """Between `__enter__` and `__exit__` the first signal sets `wanted`; a second one interrupts at once.
+
+    So does the first while `waiting` says that no step is in progress.
+    """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self) -> None:
+    def __init__(self, waiting: Callable[[], bool] = lambda: False) -> None:
         self.wanted = False
+        self._waiting = waiting
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interruption":
@@ -30,6 +35,6 @@ class Interruption:
             raise KeyboardInterrupt
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.wanted:
+        if self.wanted or self._waiting():
             raise KeyboardInterrupt
         self.wanted = True

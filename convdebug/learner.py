@@ -67,12 +67,13 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         with self._autocast:
             scores = call_model(self.model, inputs)
-            loss, _, self.penalty = self.target.total_loss(self.model, scores, labels)
+            loss, _, penalty = self.target.total_loss(self.model, scores, labels)
         self.scaler.scale(loss).backward()
         if self.clip is not None:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
         self.loss, self.right = loss.detach(), right_answers(scores, labels)
+        self.penalty = None if penalty is None else penalty.detach()
         return loss
 
     def after_step(self, rate_before: float) -> None:

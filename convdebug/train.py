@@ -84,7 +84,7 @@ def train(
     run = start_run(recorder, target, plan, kind, steps, device, resume)
     keeper = Keeper(run, learner.parts())
     watched = watched_run(run, target, plan, learner, resume)
-    with crashes_named(target), watched, Interruption() as interruption:
+    with crashes_named(target), watched, Interruption(lambda: watched.paused) as interruption:
         evaluation = Evaluation(target, learner, watched)
         if resume:
             keeper.restore(resume, place)

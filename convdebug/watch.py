@@ -297,6 +297,11 @@ class Watch:
             moment.scores, moment.labels = scores.detach(), labels
             moment.loss_name, moment.loss_reduction = name, reduction
 
+    @property
+    def paused(self) -> bool:
+        """Whether the training waits because the window wished it to."""
+        return self._wishes.paused
+
     def validation(self, loss: Any = None, accuracy: Any = None, **scalars: Any) -> None:
         """Record what an evaluation found, at the last finished step: `val/loss`, `val/accuracy`, `val/<name>`."""
         values = {"loss": loss, "accuracy": None if accuracy is None else _share(accuracy), **scalars}

@@ -40,7 +40,7 @@ def write_table(session: Path, run_id: int | None, path: Path) -> None:
     from convdebug.report import csv
 
     with Session.open(session) as opened, _writing(path):
-        csv.write(opened, opened.run(run_id).id, path)
+        csv.write(opened, None if run_id is None else opened.run(run_id).id, path)
 
 
 def write_junit(results: Any, path: Path) -> None:

@@ -74,9 +74,28 @@ def resolve_target(
 
     choose_device(device)
 
-    if target_name is None:
+    if target_name is not None:
+        return load_target(target_name), config
+    if experiment is None or "data.name" in settings_of(changes):
         return Target.from_config(config), config
-    return load_target(target_name), config
+    return experiment_target(experiment, config)
+
+
+def experiment_target(name: str, config: RunConfig) -> tuple["Target", RunConfig]:
+    """An experiment on its own data, or on the embedded default where the files are not here; says so once."""
+    from convdebug.target import Target
+
+    try:
+        return Target.from_config(config), config
+    except UserError as missing:
+        click.echo(f"convdebug: {name} runs on shapes10, the embedded default, because {missing}", err=True)
+        config = config.changed(**{"data.name": "shapes10"})
+        return Target.from_config(config), config
+
+
+def settings_of(changes: Sequence[str]) -> dict[str, Any]:
+    """What the `--set KEY=VALUE` say, by dotted key."""
+    return {key: value for change in changes for key, value in parse_set(change).items()}
 
 
 def load_config(
@@ -89,7 +108,7 @@ def load_config(
         given = RunConfig.of(base)
     else:
         return RunConfig.load(run_toml, list(changes))
-    return given.changed(**{key: value for change in changes for key, value in parse_set(change).items()})
+    return given.changed(**settings_of(changes))
 
 
 def exit_code(diagnoses: Sequence[Diagnosis], fail_on: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -82,7 +83,7 @@ class Wishes:
         return False
 
     def _change(self, wish: Wish, step: int) -> bool:
-        if wish.what != "set" or not isinstance(wish.value, dict):
+        if wish.what != "set" or not isinstance(wish.value, dict) or not all(map(_is_amount, wish.value.values())):
             return False
         keys = [key for key in wish.value if key in SETTINGS]
         for key in keys:
@@ -115,6 +116,11 @@ def _set_momentum(optimizers: Sequence[torch.optim.Optimizer], value: float) -> 
             old = float(group["betas"][0]) if old is None else old
             group["betas"] = (value, *group["betas"][1:])
     return old
+
+
+def _is_amount(value: Any) -> bool:
+    """A finite number that is not negative; the wishes of a window are checked there, but anybody may write one."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 def _like(old: Any, value: float) -> Any:

@@ -158,3 +158,11 @@ def test_a_report_is_written_beside_a_training(capsys, tmp_path):
     report = tmp_path / "report.html"
     run(["train", *SMALL, *PLAIN, "--steps", "3", "--session", str(tmp_path / "a.convdebug"), "--report", str(report)])
     assert "two-layer on shapes10" in report.read_text()
+
+
+def test_an_experiment_runs_on_the_embedded_default_where_its_data_is_missing(capsys, tmp_path):
+    command = ["train", "--experiment", "lr-too-high", "--steps", "4", "--session", str(tmp_path / "a.convdebug")]
+    assert run([*command, "--set", "data.root=/no/such/folder", "--set", "data.val_limit=50"]) == 0
+    captured = capsys.readouterr()
+    assert "shapes10" in captured.err
+    assert "two-layer on shapes10" in captured.out

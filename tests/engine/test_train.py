@@ -204,4 +204,45 @@ def test_a_killed_training_keeps_its_steps_and_resumes_from_its_last_checkpoint(
     assert resumed.returncode == 0, resumed.stderr
     with Session.open(path) as session:
         assert [run.status for run in session.runs] == ["killed", "finished"]
-        assert session.runs[1].steps == point.step + 5
+        assert session.runs[1].steps == 5
+        assert session.series("train/loss", run=2)[0][-1] == point.step + 4
+
+
+def test_ctrl_c_ends_a_paused_training_at_once(tmp_path):
+    path = tmp_path / "a.convdebug"
+    target, plan = job(**{"train.steps": 4000})
+
+    def pause(done: int, total: int) -> None:
+        if done == 3:
+            with Session.open(path) as session:
+                session.wish("pause")
+            signal.setitimer(signal.ITIMER_REAL, 1.0)
+        time.sleep(0.002)
+
+    before = signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    try:
+        with Recorder.create(path) as recorder, pytest.raises(KeyboardInterrupt):
+            train(target, recorder, plan, on_step=pause)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    with Session.open(path) as session:
+        assert session.events(kinds=["paused"])
+        assert session.run().status == "stopped"
+        assert session.blobs("checkpoint")[-1].step == session.run().steps
+
+
+def test_a_wish_for_a_negative_rate_is_noted_and_not_granted(tmp_path):
+    path = tmp_path / "a.convdebug"
+    target, plan = job(**{"schedule.name": "constant", "train.steps": 150})
+
+    def wish(done: int, total: int) -> None:
+        if done == 3:
+            with Session.open(path) as session:
+                session.wish("set", {"optimizer.lr": -1.0})
+        time.sleep(0.002)
+
+    with Recorder.create(path) as recorder:
+        train(target, recorder, plan, on_step=wish)
+    with Session.open(path) as session:
+        assert (session.series("train/lr")[1] > 0).all()
+        assert any("cannot be granted" in event.data["text"] for event in session.events(kinds=["note"]))
