@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export OMP_WAIT_POLICY ?= PASSIVE
-QT_LINE := Qt needs system libraries here. On Debian/Ubuntu: apt-get install -y libegl1 libgl1 libdbus-1-3 libfontconfig1 libglib2.0-0 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0
+QT_LINE := Qt needs system libraries here. On Debian/Ubuntu: apt-get install -y libegl1 libgl1 libdbus-1-3 libfontconfig1 libglib2.0-0 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 libxcb-render-util0 libxcb-shape0 libxcb-xkb1
 
-.PHONY: demo test lint bench screenshots clean
+.PHONY: demo test lint bench e2e screenshots clean
 
 demo: .venv/installed
 	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then $(BIN)/python -c "import PyQt6.QtWidgets" || echo "$(QT_LINE)"; fi
@@ -25,6 +25,10 @@ bench: .venv/installed-dev
 
 screenshots: .venv/installed-dev
 	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m convdebug_gui.screenshots docs/images
+
+# a real window on a virtual screen, by mouse and keyboard: needs xvfb and xdotool
+e2e: .venv/installed-dev
+	@$(BIN)/python tests/window/e2e_xvfb.py
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

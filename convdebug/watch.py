@@ -86,7 +86,7 @@ def watch(
         class_names=class_names,
         info=dict(known),
     )
-    return Watch(scene, Rack(INSTRUMENTS, scene, overhead_budget, every), recorder, checkpoints, on_wish)
+    return Watch(scene, Rack(INSTRUMENTS, scene, overhead_budget, every), recorder, checkpoints, on_wish, first_step)
 
 
 class Watch:
@@ -99,9 +99,10 @@ class Watch:
         recorder: Recorder | None,
         checkpoints: int,
         on_wish: Callable[[Wish], bool] | None,
+        first_step: int,
     ) -> None:
         self.run = scene.run
-        self.number = 0
+        self.number = first_step
         self.wanted_batch_size: int | None = None
         self._scene, self._rack, self._recorder = scene, rack, recorder
         self._clock = scene.clock
@@ -111,7 +112,7 @@ class Watch:
         self._stepping = Stepping(scene.model, scene.optimizers, *hooks)
         self._wishes = Wishes(scene.run, scene.optimizers, self._take_wish)
         self._root = Root(scene.model, scene.clock)
-        self._moment = Moment(0)
+        self._moment = Moment(first_step)
         self._steps_by_optimizer = bool(scene.optimizers)
         self._gave_up = False
         self._micro_batches: list[Any] = []
