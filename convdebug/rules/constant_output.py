@@ -42,8 +42,8 @@ RULE = Rule(
     group="activations and gradients",
     severities=("error",),
     meaning="All examples of a batch get the same scores. The network can at best learn how frequent each class is.",
-    causes="Dead ReLUs, activations that vanish through depth, all-zero weights, a learning rate that was too "
-    "high once.",
+    causes="Dead ReLUs, activations that vanish through depth, all-zero weights, a learning rate that was too high "
+    "once.",
     remedies="Follow the deviation of the activations through depth to where it becomes zero, and cure that layer.",
     source="Recipe for Training Neural Networks (input-independent baseline). Deviation over the batch below "
     f"{CONSTANT:g} of the scores' size at {PERSISTENT_ROWS} measured steps up to the end.",

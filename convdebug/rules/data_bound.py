@@ -57,7 +57,7 @@ RULE = Rule(
     meaning="More than half of each step goes by before the batch is there; the device idles meanwhile.",
     causes="One process that reads, decodes and augments; a slow disk; transforms picture by picture in Python.",
     remedies="More workers, a cache, batched transforms, smaller pictures on disk.",
-    source=f"Measured: 85 % on a sick loop, at most 18 % on others. Above {SHARE:.0%}, from "
-    f"{1000 * WORTH_IT_S:g} ms a step on.",
+    source=f"Measured: 85 % on a sick loop, at most 18 % on others. Above {SHARE:.0%}, from {1000 * WORTH_IT_S:g} ms a "
+    "step on.",
     judge=judge,
 )

@@ -84,10 +84,10 @@ RULE = Rule(
     meaning="Units that put out zero on every example of the batch, step after step. Sparsity is healthy (a unit is "
     "silent on most examples); a dead unit is silent on all of them, receives no gradient and never comes back. The "
     "layer has become narrower than it looks.",
-    causes="A learning rate that is too high (one large step makes the bias strongly negative), bad initial weights or "
-    "biases, inputs that are not scaled.",
-    remedies="Lower the rate or warm it up; He initialization; leaky ReLU, PReLU or ELU; batch normalization "
-    "before the ReLU.",
+    causes="A learning rate that is too high (one large step makes the bias strongly negative), bad initial weights "
+    "or biases, inputs that are not scaled.",
+    remedies="Lower the rate or warm it up; He initialization; leaky ReLU, PReLU or ELU; batch normalization before "
+    "the ReLU.",
     source='Lecture, "ReLU. An annoyance: dead in -region" and "Use ReLU. Be careful with your learning rates". '
     "Warning "
     f"above {MANY:.0%} of a layer's units, error above {NEARLY_ALL:.0%}, at every recent measured step (30 of "

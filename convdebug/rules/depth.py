@@ -97,6 +97,6 @@ def depth_text(found: Profile) -> str:
     """First and last value and the factor between, as messages show them."""
     values = found.values
     return (
-        f"{number(float(values[0]))} at {found.names[0]}, {number(float(values[-1]))} at {found.names[-1]}: "
-        f"× {number(found.factor)} a layer over {len(values)} layers"
+        f"{number(float(values[0]))} at {found.names[0]}, {number(float(values[-1]))} at {found.names[-1]}: × "
+        f"{number(found.factor)} a layer over {len(values)} layers"
     )

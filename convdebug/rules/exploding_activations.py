@@ -47,11 +47,10 @@ RULE = Rule(
     group="initialization",
     severities=("error",),
     meaning="The standard deviation of the activations grows by the same factor from layer to layer, so that the "
-    "scores "
-    "and the first loss are huge and one step of any usual rate destroys the network.",
+    "scores and the first loss are huge and one step of any usual rate destroys the network.",
     causes="Weights that start too large for their fan-in, inputs that are not scaled together with such weights.",
     remedies="He weights for ReLU, Xavier for tanh, data-dependent initialization (LSUV), batch normalization.",
-    source='Lecture, "Weight Initialization": the deviation should stay the same through depth. More than '
-    f"{GROWS} a layer and {number(FAR)} in all, in a network that does not learn.",
+    source=f'Lecture, "Weight Initialization": the deviation should stay the same through depth. More than {GROWS} a '
+    f"layer and {number(FAR)} in all, in a network that does not learn.",
     judge=judge,
 )

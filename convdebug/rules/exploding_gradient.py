@@ -36,8 +36,8 @@ def _through_depth(facts: Facts, norms: Table) -> Finding | None:
         return None
     return Finding(
         "error",
-        f"The gradients grow toward the input: norm {depth_text(found)}. No single learning rate fits all layers: "
-        "the first are torn about before the last have moved.",
+        f"The gradients grow toward the input: norm {depth_text(found)}. No single learning rate fits all layers: the "
+        "first are torn about before the last have moved.",
         layer=_layer(found.names[0]),
         layers=tuple(_layer(name) for name, norm in zip(found.names, found.values, strict=True) if norm > LARGE * last),
         first_step=int(norms.steps[0]),
@@ -65,9 +65,8 @@ def _over_time(facts: Facts, norms: Table) -> Finding | None:
     step, worst = int(norms.steps[row]), _largest_column(norms, row)
     return Finding(
         "error",
-        f"The gradient norm is {number(float(whole[row]))} at step {step}, it began at {number(usual)}; it is "
-        "largest in "
-        f"{worst}. Steps of this size destroy what was learned.",
+        f"The gradient norm is {number(float(whole[row]))} at step {step}, it began at {number(usual)}; it is largest "
+        f"in {worst}. Steps of this size destroy what was learned.",
         layer=_layer(worst),
         layers=(_layer(worst),),
         first_step=step,
@@ -92,14 +91,13 @@ RULE = Rule(
     title="Gradients explode",
     group="activations and gradients",
     severities=("error",),
-    meaning="The gradients grow by the same factor in every layer toward the input, or have grown over time far beyond "
-    "what they were. Each step then overshoots in some layer.",
+    meaning="The gradients grow by the same factor in every layer toward the input, or have grown over time far "
+    "beyond what they were. Each step then overshoots in some layer.",
     causes="Weights that start too large, saturated units with large weights behind them, a learning rate that is too "
     "high, inputs that are not scaled, recurrence without clipping.",
     remedies="Xavier or He initialization; a lower rate; clipping of the gradient norm; batch normalization.",
-    source='Lecture, "Weight Initialization" (1.0 · N(0, 1) in ten tanh layers: × 3.5 a layer toward the input). First '
-    f"against last above {FIRST_TO_LAST:g}, or the whole above {TIMES_HISTORY:g} times its first rows and "
-    "staying there, "
-    "with no progress of the loss.",
+    source='Lecture, "Weight Initialization" (1.0 · N(0, 1) in ten tanh layers: × 3.5 a layer toward the input). '
+    f"First against last above {FIRST_TO_LAST:g}, or the whole above {TIMES_HISTORY:g} times its first rows and "
+    "staying there, with no progress of the loss.",
     judge=judge,
 )

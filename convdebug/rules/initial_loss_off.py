@@ -100,8 +100,7 @@ RULE = Rule(
     "instead of averaged, a loss function that expects something else than it is given.",
     remedies="Center and scale the inputs; initialize with Xavier or He; make the last layer's weights small; check "
     "the reduction of the loss. Check it with regularization off.",
-    source='Lecture, "Double-check that the Loss is Reasonable": 2.302 for ten classes. '
-    f"Info above {INFO_ABOVE} ×, warning above {WARNING_ABOVE} × or below {WARNING_BELOW} ×, error above "
-    f"{ERROR_ABOVE:g} × chance.",
+    source=f'Lecture, "Double-check that the Loss is Reasonable": 2.302 for ten classes. Info above {INFO_ABOVE} ×, '
+    f"warning above {WARNING_ABOVE} × or below {WARNING_BELOW} ×, error above {ERROR_ABOVE:g} × chance.",
     judge=judge,
 )

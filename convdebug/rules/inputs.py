@@ -105,9 +105,8 @@ def judge_center(facts: Facts) -> Finding | None:
     plain = found.in_unit_range or abs(found.mean) <= FAR_OFF_CENTER * found.std
     return Finding(
         "info" if plain else "warning",
-        f"The inputs lie {found.text}: their mean is {number(abs(found.mean) / found.std)} deviations from 0. "
-        "All weights "
-        "of a unit are then pushed in the same direction at once, and learning zigzags.",
+        f"The inputs lie {found.text}: their mean is {number(abs(found.mean) / found.std)} deviations from 0. All "
+        "weights of a unit are then pushed in the same direction at once, and learning zigzags.",
         last_step=found.last_step,
         evidence={"mean": found.mean, "std": found.std},
         remedies=(
@@ -157,8 +156,8 @@ NOT_FINITE = Rule(
     group="data",
     severities=("error",),
     meaning="Some input is not a number. It spreads through every layer into the loss and from there into all weights.",
-    causes="Missing values read as NaN, a division by the deviation of a constant feature, overflow in half precision, "
-    "broken files.",
+    causes="Missing values read as NaN, a division by the deviation of a constant feature, overflow in half "
+    "precision, broken files.",
     remedies="Drop or repair the examples; guard the normalization against a deviation of zero.",
     source="Any such value counts.",
     judge=judge_finite,
@@ -169,15 +168,15 @@ NOT_SCALED = Rule(
     title="Inputs are not scaled",
     group="data",
     severities=("warning", "info"),
-    meaning="The inputs' deviation is far from 1, for example raw pixels of 0-255. Initializations and common learning "
-    "rates assume 1: the first scores, and the gradients of the first layer, inherit the scale of the inputs.",
-    causes="Forgotten normalization, a ToTensor that was left out, features in their physical units, scaling "
-    "done twice.",
+    meaning="The inputs' deviation is far from 1, for example raw pixels of 0-255. Initializations and common "
+    "learning rates assume 1: the first scores, and the gradients of the first layer, inherit the scale of the "
+    "inputs.",
+    causes="Forgotten normalization, a ToTensor that was left out, features in their physical units, scaling done "
+    "twice.",
     remedies="Subtract the mean and divide by the deviation of the training set, per channel.",
-    source='Lecture, "Zero-Center & Normalize Data". The lecture itself only centers and trains on pixels of '
-    "±128 with a "
-    f"matching rate: an info. Deviation above {WIDE:g} or below {NARROW}; a warning where the first loss or the first "
-    "updates suffer from it.",
+    source='Lecture, "Zero-Center & Normalize Data". The lecture itself only centers and trains on pixels of ±128 '
+    f"with a matching rate: an info. Deviation above {WIDE:g} or below {NARROW}; a warning where the first loss or the "
+    "first updates suffer from it.",
     judge=judge_scale,
 )
 
@@ -186,12 +185,11 @@ NOT_CENTERED = Rule(
     title="Inputs are not centered",
     group="data",
     severities=("warning", "info"),
-    meaning="The inputs' mean is far from zero against their spread. Inputs that are all positive make the "
-    "gradients of "
-    "all weights of a unit share one sign.",
+    meaning="The inputs' mean is far from zero against their spread. Inputs that are all positive make the gradients "
+    "of all weights of a unit share one sign.",
     causes="Pixels of 0-255 or 0-1 used as they are; statistics of another data set.",
     remedies="Subtract the mean image, or the mean of each channel, of the training set.",
-    source='Lecture, "In Practice, for Images: Center Only". |mean| above '
-    f"{OFF_CENTER} deviations; info up to {FAR_OFF_CENTER:g} and for plain [0, 1] pixels, which are common and train.",
+    source=f'Lecture, "In Practice, for Images: Center Only". |mean| above {OFF_CENTER} deviations; info up to '
+    f"{FAR_OFF_CENTER:g} and for plain [0, 1] pixels, which are common and train.",
     judge=judge_center,
 )

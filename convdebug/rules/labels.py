@@ -64,8 +64,8 @@ def judge_balance(facts: Facts) -> Finding | None:
     return Finding(
         "warning",
         f"Class {large} has {counts[large]} training examples, class {small} only {counts[small]} "
-        f"({counts[large] / counts[small]:.0f} times fewer). Always answering {large} is right {share:.0%} of "
-        "the time already.",
+        f"({counts[large] / counts[small]:.0f} times fewer). Always answering {large} is right {share:.0%} of the time "
+        "already.",
         evidence={"largest": float(counts[large]), "smallest": float(counts[small]), "share_of_largest": share},
         remedies=(
             Remedy("Weight the loss by inverse class frequency, or sample the classes evenly."),
@@ -85,8 +85,8 @@ OUT_OF_RANGE = Rule(
     severities=("error",),
     meaning="Some label is negative or not smaller than the number of outputs. Cross entropy picks one output by the "
     "label: there is none to pick. On the CPU it raises; on a GPU it fails an assertion and takes the process down.",
-    causes="Labels counted from 1, a class that was added after the last layer was made, -1 for unknown, masks "
-    "with 255.",
+    causes="Labels counted from 1, a class that was added after the last layer was made, -1 for unknown, masks with "
+    "255.",
     remedies="Count labels from 0, match the last layer to the number of classes, use ignore_index.",
     source="Any such label counts.",
     judge=judge_range,
@@ -102,7 +102,6 @@ IMBALANCED = Rule(
     causes="The data were collected as they came; a filter or a limit cut some classes.",
     remedies="Weighted loss, weighted sampling, more data of the rare classes, accuracy per class.",
     source=f"Largest against smallest class above {IMBALANCE:g} (SageMaker Debugger), from {ENOUGH_OF_LARGEST} "
-    "examples of "
-    "the largest on.",
+    "examples of the largest on.",
     judge=judge_balance,
 )

@@ -139,14 +139,12 @@ RULE = Rule(
     title="Learning rate is too high",
     group="updates",
     severities=("error",),
-    meaning="Each update overshoots: the loss jumps above where it began, or to NaN, or is thrown to a place "
-    "from which "
-    "it never recovers. A good update changes the weights by about a thousandth of their size.",
-    causes="A learning rate chosen for another optimizer, batch size or scale of inputs; no warm-up for a network that "
-    "needs one; gradients that are never zeroed or a loss summed over the batch, which act like a larger rate.",
-    remedies="Divide the rate by ten, or by as much as the update ratio is above 0.001; sweep it on a log scale; "
-    "warm up; "
-    "scale the inputs; use batch normalization, which allows higher rates.",
+    meaning="Each update overshoots: the loss jumps above where it began, or to NaN, or is thrown to a place from "
+    "which it never recovers. A good update changes the weights by about a thousandth of their size.",
+    causes="A learning rate chosen for another optimizer, batch size or scale of inputs; no warm-up for a network "
+    "that needs one; gradients that are never zeroed or a loss summed over the batch, which act like a larger rate.",
+    remedies="Divide the rate by ten, or by as much as the update ratio is above 0.001; sweep it on a log scale; warm "
+    "up; scale the inputs; use batch normalization, which allows higher rates.",
     source='Lecture, "loss exploding: learning rate too high" and "Track the ratio of weight updates / weight '
     f'magnitudes: want ~1e-3". Update ratio above {TOO_LARGE} with a loss above 3 × the first, NaN, or a jump above '
     f"{JUMP} × that ends at chance; above {FAR_TOO_LARGE} with a loss that ends at chance.",

@@ -51,17 +51,21 @@ def _good_already(facts: Facts, loss: Curve) -> bool:
 def _finding(facts: Facts, loss: Curve, usual: float) -> Finding:
     rate, first, last = base_rate(facts), level(loss.values[:5]), level(loss.values[-20:])
     at_rate = f" at a learning rate of {rate:g}" if math.isfinite(rate) else ""
-    before, after = accuracy(facts)
-    moved = after - before > ACCURACY_MOVED
+    before, after = _accuracy_moved(facts)
     return Finding(
         "warning",
         f"The loss has barely moved: {first:.4f} at the start, {last:.4f} after {len(loss)} steps{at_rate}; "
-        f"{ratio_text(usual)}. The steps are too small to learn in reasonable "
-        f"time.{_why_accuracy(before, after, moved)}",
+        f"{ratio_text(usual)}. The steps are too small to learn in reasonable time. {_why_accuracy(before, after)}",
         first_step=int(loss.steps[0]),
         last_step=int(loss.steps[-1]),
-        evidence=known(learning_rate=rate, first_loss=first, last_loss=last, update_ratio=usual)
-        | ({"first_accuracy": before, "last_accuracy": after} if moved else {}),
+        evidence=known(
+            learning_rate=rate,
+            first_loss=first,
+            last_loss=last,
+            update_ratio=usual,
+            first_accuracy=before,
+            last_accuracy=after,
+        ),
         remedies=(
             raise_rate(facts, usual),
             Remedy("Sweep the rate on a log scale: a flat loss means too low, NaN too high."),
@@ -69,13 +73,21 @@ def _finding(facts: Facts, loss: Curve, usual: float) -> Finding:
     )
 
 
-def _why_accuracy(before: float, after: float, moved: bool) -> str:
-    if not moved:
-        return ""
+def _accuracy_moved(facts: Facts) -> tuple[float, float]:
+    """Accuracy at the start and now: of training or of validation, whichever rose more; NaN where none is known."""
+    evaluated = facts.curve("val/accuracy").finite().values
+    pairs = [accuracy(facts)] + ([(float(evaluated[0]), float(evaluated[-1]))] if len(evaluated) else [])
+    return max(pairs, key=lambda pair: -math.inf if math.isnan(pair[0]) else pair[1] - pair[0])
+
+
+def _why_accuracy(before: float, after: float) -> str:
+    rose = after - before > ACCURACY_MOVED
+    moved = (
+        f"Accuracy rose from {before:.2f} to {after:.2f} all the same" if rose else "Accuracy may creep up all the same"
+    )
     return (
-        f" Accuracy rose from {before:.2f} to {after:.2f} all the same: the probabilities are still spread "
-        "almost evenly, "
-        "but accuracy asks only which is largest, and tiny nudges in the right direction already decide that."
+        f"{moved}: the softmax probabilities are still almost equal, but accuracy asks only which is largest, and tiny "
+        "nudges in the right direction already decide that."
     )
 
 
@@ -84,15 +96,13 @@ RULE = Rule(
     title="Learning rate is too low",
     group="updates",
     severities=("warning",),
-    meaning="Each update changes the weights by so little that the loss stays where it began. The accuracy may "
-    "creep up "
-    "nevertheless: with softmax the probabilities are still nearly equal, yet which of them is largest is decided by "
-    "differences however small.",
+    meaning="Each update changes the weights by so little that the loss stays where it began. The accuracy may creep "
+    "up nevertheless: with softmax the probabilities are still nearly equal, yet which of them is largest is decided "
+    "by differences however small.",
     causes="A rate copied from another optimizer or another scale of inputs; a schedule that has decayed too early; a "
     "rate divided by the batch size once too often.",
-    remedies="Raise the rate by as much as the update ratio is below 0.001, or tenfold until the loss moves; "
-    "sweep it on a "
-    "log scale.",
+    remedies="Raise the rate by as much as the update ratio is below 0.001, or tenfold until the loss moves; sweep it "
+    "on a log scale.",
     source='Lecture, "Loss barely changing: Learning rate is probably too low. Notice train/val accuracy goes to 20% '
     f'though" and "Track the ratio of weight updates / weight magnitudes". Update ratio below {TOO_SMALL:g} at '
     f"{STEPS_ARE_LARGE:.0%} of the measured steps, loss moved by less than {BARELY_MOVES:.0%}.",

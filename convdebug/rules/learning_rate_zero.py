@@ -61,12 +61,12 @@ RULE = Rule(
     title="Learning rate is zero",
     group="updates",
     severities=("error",),
-    meaning="The rate is zero, or less than a ten-thousandth of what it was, well before the end: the weights "
-    "stand still.",
+    meaning="The rate is zero, or less than a ten-thousandth of what it was, well before the end: the weights stand "
+    "still.",
     causes="A schedule stepped every batch though its length is given in epochs, a decay factor applied too often, a "
     "warm-up that multiplies by zero, a rate lost in a wrong unit.",
-    remedies="Step the schedule once per what it counts; compare its length with the run; look at the curve of "
-    "the rate.",
+    remedies="Step the schedule once per what it counts; compare its length with the run; look at the curve of the "
+    "rate.",
     source=f'Lecture, "Annealing the Learning Rates". Below {NOTHING:g} of the largest so far for more than '
     f"{SHARE_OF_PLAN:.0%} of the planned steps, up to the end, with loss left to lose.",
     judge=judge,

@@ -51,8 +51,8 @@ def judge(facts: Facts) -> Finding | None:
     highest = float(finite.max()) if len(finite) else float("nan")
     return Finding(
         "error",
-        f"The loss is {number(value)} at step {step}{_beginning(step, first)}, and it does not come back"
-        f"{_now(loss, row)}. NaN almost always means a learning rate that is too high; look for the cause above "
+        f"The loss is {number(value)} at step {step}{_beginning(step, first)}, and it does not come "
+        f"back{_now(loss, row)}. NaN almost always means a learning rate that is too high; look for the cause above "
         "all there.",
         first_step=step,
         last_step=int(loss.steps[-1]),
@@ -83,15 +83,14 @@ RULE = Rule(
     title="Loss diverged",
     group="updates",
     severities=("error",),
-    meaning="The loss became NaN or infinite, or rose above three times its first value and stayed there. From here on "
-    "the run learns nothing.",
+    meaning="The loss became NaN or infinite, or rose above three times its first value and stayed there. From here "
+    "on the run learns nothing.",
     causes="Almost always a learning rate that is too high. Else: inputs with NaN or Inf, a division by zero or "
     "logarithm of zero in the model or loss, exploding activations or gradients, half precision overflow.",
-    remedies="Lower the learning rate tenfold; clip the gradients; check the inputs for non-finite values; start again "
-    "from a checkpoint before the first bad step.",
+    remedies="Lower the learning rate tenfold; clip the gradients; check the inputs for non-finite values; start "
+    "again from a checkpoint before the first bad step.",
     source='Lecture, "Okay now lets try learning rate 1e6": "cost: NaN almost always means high learning rate", and '
-    f'"if the cost is ever > {TIMES_FIRST:g} * original cost, break out early". Persistent over '
-    f"{PERSISTENT_STEPS} steps "
-    "unless it is non-finite.",
+    f'"if the cost is ever > {TIMES_FIRST:g} * original cost, break out early". Persistent over {PERSISTENT_STEPS} '
+    "steps unless it is non-finite.",
     judge=judge,
 )

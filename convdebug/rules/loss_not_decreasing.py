@@ -28,8 +28,8 @@ def judge(facts: Facts) -> Finding | None:
         return None
     return Finding(
         "error",
-        f"The loss is {number(now.now)} after {len(loss)} steps, it began at {number(now.start)}: no progress"
-        f"{_chance(now)}. Something keeps the network from learning at all.",
+        f"The loss is {number(now.now)} after {len(loss)} steps, it began at {number(now.start)}: no "
+        f"progress{_chance(now)}. Something keeps the network from learning at all.",
         first_step=int(loss.steps[0]),
         last_step=int(loss.steps[-1]),
         evidence=known(first_loss=now.start, last_loss=now.now, expected=now.chance),
@@ -56,14 +56,12 @@ RULE = Rule(
     title="Loss does not decrease",
     group="updates",
     severities=("error",),
-    meaning="Since the first step the loss has made no progress beyond its scatter. Whatever else is found in "
-    "this run is "
-    "probably the reason.",
+    meaning="Since the first step the loss has made no progress beyond its scatter. Whatever else is found in this "
+    "run is probably the reason.",
     causes="A rate that is far too low or too high, vanishing gradients, dead units, labels that do not belong to the "
     "inputs, a loss that does not reach the parameters.",
     remedies="Overfit 20 examples; sweep the learning rate; compare the loss on real and on zeroed inputs.",
-    source=f'Lecture, "Monitor and visualize the loss curve". Less than {MOVED:.0%} and {TIMES_NOISE:g} times '
-    "the scatter "
-    f"after {LEAST_STEPS} steps and {SHARE_OF_PLAN:.0%} of the plan.",
+    source=f'Lecture, "Monitor and visualize the loss curve". Less than {MOVED:.0%} and {TIMES_NOISE:g} times the '
+    f"scatter after {LEAST_STEPS} steps and {SHARE_OF_PLAN:.0%} of the plan.",
     judge=judge,
 )

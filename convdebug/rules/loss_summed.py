@@ -23,10 +23,9 @@ def judge(facts: Facts) -> Finding | None:
         return None
     return Finding(
         "warning",
-        f"The first loss is {number(first)}: about the batch size {batch} times {number(chance)}, what guessing "
-        "gives for "
-        "one example. The loss is summed over the batch, so the gradients, and with them the steps, are that "
-        "many times larger.",
+        f"The first loss is {number(first)}: about the batch size {batch} times {number(chance)}, what guessing gives "
+        "for one example. The loss is summed over the batch, so the gradients, and with them the steps, are that many "
+        "times larger.",
         evidence={"first_loss": first, "expected": chance, "batch_size": float(batch)},
         remedies=(Remedy("Average the loss over the batch (reduction='mean'), or divide the rate by the batch size."),),
     )
@@ -37,9 +36,8 @@ RULE = Rule(
     title="Loss is summed over the batch",
     group="implementation",
     severities=("warning",),
-    meaning="The loss is the sum over the examples. It works, but the learning rate now depends on the batch "
-    "size, and the "
-    "usual rates are far too high.",
+    meaning="The loss is the sum over the examples. It works, but the learning rate now depends on the batch size, "
+    "and the usual rates are far too high.",
     causes="reduction='sum', or an own loss that ends in sum().",
     remedies="Use the mean (reduction='mean'); or divide the learning rate by the batch size.",
     source="The first loss is within a factor of 1.5 of batch size × ln C.",

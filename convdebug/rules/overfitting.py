@@ -96,9 +96,9 @@ def _finding(facts: Facts, gap: Gap) -> Finding:
     )
     return Finding(
         "info" if meant else "warning",
-        f"Validation loss was best at step {gap.best_step} ({number(gap.best)}) and is {number(gap.validation)} "
-        "now, while "
-        f"training loss went on from {number(gap.training_then)} to {number(gap.training_now)}{accuracies}. {meaning}",
+        f"Validation loss was best at step {gap.best_step} ({number(gap.best)}) and is {number(gap.validation)} now, "
+        f"while training loss went on from {number(gap.training_then)} to {number(gap.training_now)}{accuracies}. "
+        f"{meaning}",
         first_step=gap.best_step,
         last_step=gap.last_step,
         evidence=known(
@@ -139,16 +139,14 @@ RULE = Rule(
     title="Overfitting",
     group="generalisation",
     severities=("warning", "info"),
-    meaning="The training loss goes on falling while the validation loss has turned and rises: what is still "
-    "learned are "
-    "peculiarities of the training examples.",
-    causes="Too few examples for the size of the network, no augmentation, too little regularization, training "
-    "too long.",
+    meaning="The training loss goes on falling while the validation loss has turned and rises: what is still learned "
+    "are peculiarities of the training examples.",
+    causes="Too few examples for the size of the network, no augmentation, too little regularization, training too "
+    "long.",
     remedies="Augmentation, weight decay, dropout, more data, early stopping, a smaller network.",
     source='Lecture, "Monitor and visualize the accuracy": a big gap means overfitting, increase the regularization. '
-    f"Validation loss above {VALIDATION_ROSE} × its best at two evaluations while training fell below "
-    f"{TRAINING_FELL} ×, "
-    f"accuracies more than {ACCURACY_GAP} apart and validation accuracy no longer rising (or its loss above 1.5 "
-    "× the best).",
+    f"Validation loss above {VALIDATION_ROSE} × its best at two evaluations while training fell below {TRAINING_FELL} "
+    f"×, accuracies more than {ACCURACY_GAP} apart and validation accuracy no longer rising (or its loss above 1.5 × "
+    "the best).",
     judge=judge,
 )

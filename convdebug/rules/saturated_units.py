@@ -34,9 +34,8 @@ def _finding(facts: Facts, share: Table, usual: np.ndarray, ill: np.ndarray, bou
     more = f" ({len(ill)} layers are ill)" if len(ill) > 1 else ""
     return Finding(
         "warning",
-        f"{height:.0%} of the values of {worst} are saturated since step {first}{more}: they sit where the curve "
-        "is flat, "
-        f"and hardly any gradient passes. {_usual_cause(first)}",
+        f"{height:.0%} of the values of {worst} are saturated since step {first}{more}: they sit where the curve is "
+        f"flat, and hardly any gradient passes. {_usual_cause(first)}",
         layer=worst,
         layers=tuple(share.names[index] for index in sorted(ill)),
         first_step=first,
@@ -66,11 +65,9 @@ RULE = Rule(
     group="activations and gradients",
     severities=("warning",),
     meaning="Most values of a tanh layer lie near -1 or 1, or of a sigmoid layer near 0 or 1. There the curve is "
-    "flat, its "
-    "slope nearly zero, and the gradient is killed.",
-    causes="Initial weights that are too large (1.0 · N(0, 1) with a fan-in of 500), inputs that are not scaled, "
-    "a learning "
-    "rate that is too high.",
+    "flat, its slope nearly zero, and the gradient is killed.",
+    causes="Initial weights that are too large (1.0 · N(0, 1) with a fan-in of 500), inputs that are not scaled, a "
+    "learning rate that is too high.",
     remedies="Xavier initialization; scaled inputs; a lower rate; batch normalization before the activation; ReLU.",
     source='Lecture, "Activation Functions": "saturated neurons kill the gradients", "still kills gradients when '
     'saturated". '

@@ -83,13 +83,11 @@ RULE = Rule(
     title="Weights are symmetric",
     group="initialization",
     severities=("error",),
-    meaning="All units of a layer have the same weights (zero, or some constant). They put out the same, receive "
-    "the same "
-    "gradient and stay alike for ever. With all weights zero only the biases of the last layer learn.",
+    meaning="All units of a layer have the same weights (zero, or some constant). They put out the same, receive the "
+    "same gradient and stay alike for ever. With all weights zero only the biases of the last layer learn.",
     causes="Weights initialized to zero or to a constant, a custom initialization that forgot the randomness.",
     remedies="Small random weights: Xavier or He. Biases may start at zero.",
     source='Lecture, "What happens when the weights are initialized to 0?". Norms exactly zero over all measured '
-    "steps, "
-    "or units identical to rounding.",
+    "steps, or units identical to rounding.",
     judge=judge,
 )

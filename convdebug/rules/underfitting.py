@@ -28,9 +28,8 @@ def judge(facts: Facts) -> Finding | None:
         return None
     return Finding(
         "info",
-        f"Training accuracy {training:.2f} and validation accuracy {validation:.2f} are equally poor and no "
-        "longer improve. "
-        "Without a gap, more capacity or longer training helps, more regularization does not.",
+        f"Training accuracy {training:.2f} and validation accuracy {validation:.2f} are equally poor and no longer "
+        "improve. Without a gap, more capacity or longer training helps, more regularization does not.",
         first_step=int(losses.steps[-len(third)]),
         last_step=int(losses.steps[-1]),
         evidence={"train_accuracy": training, "val_accuracy": validation},
@@ -46,7 +45,7 @@ RULE = Rule(
     meaning="The network does no better on the examples it trains on than on new ones, and does not do well on either.",
     causes="A network that is too small, too much regularization or augmentation, a rate that decayed too early.",
     remedies="More capacity, less regularization, a longer or faster training.",
-    source='Lecture, "Monitor and visualize the accuracy": no gap, increase the capacity. Accuracies below '
-    f"{POOR} within {NO_GAP} of each other, validation loss flat over its last third.",
+    source=f'Lecture, "Monitor and visualize the accuracy": no gap, increase the capacity. Accuracies below {POOR} '
+    f"within {NO_GAP} of each other, validation loss flat over its last third.",
     judge=judge,
 )

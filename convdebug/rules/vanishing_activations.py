@@ -91,8 +91,7 @@ RULE = Rule(
     "ReLU (the variance halves in every layer), small slopes at the origin (sigmoid).",
     remedies="Xavier for tanh, He for ReLU, data-dependent initialization (LSUV), batch normalization.",
     source='Lecture, "Look at Some Activation Statistics": 0.213, 0.048, 0.011, … with 0.01 · randn, "All activations '
-    f'become zero!". Less than {SHRINKS} a layer and below {LITTLE_LEFT} of the first (in eight or more layers, '
-    "with no progress), or below "
-    f"{number(NOTHING_LEFT)} of it.",
+    f'become zero!". Less than {SHRINKS} a layer and below {LITTLE_LEFT} of the first (in eight or more layers, with '
+    f"no progress), or below {number(NOTHING_LEFT)} of it.",
     judge=judge,
 )

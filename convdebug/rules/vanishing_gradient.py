@@ -93,14 +93,12 @@ RULE = Rule(
     severities=("error",),
     meaning="Going back from the loss, the gradient loses the same factor in every layer. The last layers learn on "
     "features that the first layers never improve.",
-    causes="Saturated or small-slope activations (sigmoid: at most 1/4 a layer), weights that are too small, "
-    "many layers "
-    "without normalization or shortcuts.",
-    remedies="ReLU with He weights, or tanh with Xavier weights; batch normalization; residual connections; "
-    "fewer layers.",
-    source='Lecture, "Sigmoid: saturated neurons kill the gradients" and "The gradients in the backward pass '
-    "will become "
-    f'zero!". First against last below {FIRST_TO_LAST:g} (AutoTrainer, ICSE 2021), falling more than {FALLS:g} times a '
-    "layer, with no progress of the loss.",
+    causes="Saturated or small-slope activations (sigmoid: at most 1/4 a layer), weights that are too small, many "
+    "layers without normalization or shortcuts.",
+    remedies="ReLU with He weights, or tanh with Xavier weights; batch normalization; residual connections; fewer "
+    "layers.",
+    source='Lecture, "Sigmoid: saturated neurons kill the gradients" and "The gradients in the backward pass will '
+    f'become zero!". First against last below {FIRST_TO_LAST:g} (AutoTrainer, ICSE 2021), falling more than {FALLS:g} '
+    "times a layer, with no progress of the loss.",
     judge=judge,
 )

@@ -146,3 +146,14 @@ def test_evaluations_do_not_count_as_waiting_for_data(tmp_path, synthetic):
         run.group(["val/loss"]).extend(evaluated, np.ones((len(evaluated), 1)))
         run.finish()
     assert severe(path) == []
+
+
+def test_a_low_rate_explains_why_accuracy_rises_while_the_loss_stands_still(written):
+    groups = ({"train/loss": noisy(np.full(400, CHANCE), 1e-4)}, {"train/accuracy": np.linspace(0.08, 0.2, 400)})
+    path = written(*groups, {"update/fc.weight/ratio": np.full(400, 3e-6)}, config={"optimizer": {"lr": 1e-6}})
+    with Session.open(path) as session:
+        found = diagnose(session)
+    assert found[0].rule == "learning-rate-too-low"
+    assert "Accuracy rose from 0.09 to 0.19" in found[0].message
+    assert "softmax" in found[0].message
+    assert found[0].remedies[0].change == {"optimizer.lr": 0.0005}
