@@ -116,7 +116,6 @@ class Watch:
         self._steps_by_optimizer = bool(scene.optimizers)
         self._gave_up = False
         self._micro_batches: list[Any] = []
-        self._watching = 0.0
         self._groups: dict[str, Any] = {}
         self._last_steps: dict[str, int] = {}
         self._running = False
@@ -197,9 +196,9 @@ class Watch:
         for name, value in scalars.items():
             self._record_scalar(name, moment.step, value)
         moment.given.update(scalars)
-        measured = self._rack.record(moment)
+        hooks = self._rack.record(moment)
         self._scene.readback.collect()
-        self._end_step(entered, measured)
+        self._end_step(entered, hooks)
 
     def _record_row(self, step: int, loss: Any, now: float) -> None:
         rate, wall, group = self._learning_rate(), now - self._started, self._group
@@ -221,7 +220,7 @@ class Watch:
         else:
             group.append(step, (float(value),))
 
-    def _end_step(self, entered: float, measured: float) -> None:
+    def _end_step(self, entered: float, hooks: float) -> None:
         step, self.number = self._moment.step, self.number + 1
         if self._checkpoints and step % self._checkpoints == 0:
             keep_weights(self._scene, step)
@@ -229,10 +228,9 @@ class Watch:
             self._wishes.obey(step, self._scene.readback.finish)
         self._begin_step()
         now = self._moment.began_at = self._clock()
-        inside = now - entered
-        own = self._watching + measured
-        self._rack.schedule.stepped(max(entered - self._ended - own, 0.0), max(inside - measured, 0.0))
-        self._ended, self._watching = now, 0.0
+        base = now - entered - self._rack.record_seconds - self._rack.arm_seconds
+        self._rack.schedule.stepped(max(entered - self._ended - hooks, 0.0), max(base, 0.0))
+        self._ended = now
 
     def _begin_step(self) -> None:
         self._moment = Moment(self.number, began_at=self._clock())

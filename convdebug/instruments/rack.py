@@ -20,6 +20,8 @@ class Rack:
         prices = [Price(kind.name, kind.weight, kind.rarity, kind.grows, kind.follows, kind.pairs) for kind in kinds]
         self.schedule = Schedule([price for price in prices if price.name in self.instruments], budget, every)
         self.active: list[Instrument] = []
+        self.arm_seconds = 0.0
+        self.record_seconds = 0.0
         self._armed: set[str] = set()
         self._spent: dict[str, float] = {}
 
@@ -29,7 +31,7 @@ class Rack:
     def arm(self, moment: Moment) -> bool:
         """Make ready what is due at the coming step, take away what is not; says whether the root is to be heard."""
         if not self._armed and self.schedule.nothing_due(moment.step):
-            self.active = []
+            self.active, self.arm_seconds = [], 0.0
             return False
         due = self.schedule.due(moment.step)
         self._spent = dict.fromkeys(due, 0.0)
@@ -39,6 +41,7 @@ class Rack:
         self._armed = set(due)
         for instrument in self.active:
             self._timed(instrument, partial(instrument.arm, moment))
+        self.arm_seconds = sum(self._spent.values())
         return any(instrument.needs_root for instrument in self.active)
 
     def before_update(self, moment: Moment) -> None:
@@ -46,16 +49,20 @@ class Rack:
             self._timed(instrument, partial(instrument.before_update, moment))
 
     def record(self, moment: Moment) -> float:
-        """Let all that are due write what they saw; returns the seconds they took in all."""
+        """Let all that are due write what they saw; returns the seconds they spent inside the user's own step."""
+        self.record_seconds = 0.0
         if not self.active:
             return 0.0
+        started, outside = self.scene.clock(), sum(self._spent.values()) - self.arm_seconds
         for instrument in tuple(self.active):
             moment.watch_seconds = sum(self._spent.values()) + moment.hook_seconds + self.schedule.base_seconds
             self._timed(instrument, partial(instrument.record, moment))
         for instrument in self.active:
-            self._spent[instrument.name] += instrument.inner_seconds()
-            self.schedule.measured(instrument.name, moment.step, self._spent[instrument.name])
-        return sum(self._spent.values())
+            hooks = instrument.inner_seconds()
+            outside += hooks
+            self.schedule.measured(instrument.name, moment.step, self._spent[instrument.name] + hooks)
+        self.record_seconds = self.scene.clock() - started
+        return max(outside, 0.0)
 
     def close(self) -> None:
         for name, instrument in list(self.instruments.items()):

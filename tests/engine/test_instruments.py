@@ -324,3 +324,21 @@ def test_every_instrument_is_in_the_list_under_its_own_name() -> None:
     assert all(names)
     followed = [kind.follows for kind in INSTRUMENTS if kind.follows]
     assert all(name in names for name in followed)
+
+
+def test_the_schedule_is_told_the_users_own_seconds_and_those_of_the_watch(tmp_path: Path) -> None:
+    time = [0.0]
+    model = nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with watch(model, optimizer, session=tmp_path / "run.convdebug", clock=lambda: time[0]) as watched:
+        for _ in range(6):
+            optimizer.zero_grad()
+            loss = model(torch.ones(1, 2)).sum()
+            loss.backward()
+            time[0] += 0.25
+            optimizer.step()
+            watched.step(loss)
+        assert watched._rack.schedule.step_seconds == 0.25
+        assert watched._rack.schedule.base_seconds == 0
+    with Session.open(tmp_path / "run.convdebug") as session:
+        assert session.series("time/wall")[1].tolist() == [0.25, 0.5, 0.75, 1.0, 1.25, 1.5]
