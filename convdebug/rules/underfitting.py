@@ -9,9 +9,10 @@ from convdebug.rules.rule import Finding, Rule
 from convdebug.rules.training import accuracy, progress
 from convdebug_sessions import Remedy
 
-LEAST_EVALUATIONS = 6
+LEAST_EVALUATIONS = 10
 POOR = 0.7
 NO_GAP = 0.03
+STILL_RISING = 0.005  # of the validation accuracy, over the same evaluations
 FLAT = 0.01  # of the validation loss, over the last third of the evaluations
 
 
@@ -24,7 +25,8 @@ def judge(facts: Facts) -> Finding | None:
     validation = float(accuracies.values[-1])
     third = losses.values[-max(3, len(losses) // 3) :]
     flat = np.ptp(third) < 2 * FLAT * third.mean() and third[0] - third[-1] < FLAT * third[0]
-    if not math.isfinite(training) or training > POOR or training - validation > NO_GAP or not flat:
+    rising = accuracies.values[-len(third) :].max() - accuracies.values[-len(third)] > STILL_RISING
+    if rising or not math.isfinite(training) or training > POOR or training - validation > NO_GAP or not flat:
         return None
     return Finding(
         "info",
