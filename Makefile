@@ -24,7 +24,7 @@ bench: .venv/installed-dev
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 screenshots: .venv/installed-dev
-	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m convdebug_gui.screenshots docs/images
+	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m convdebug_gui.screenshots docs/images guide
 
 # a real window on a virtual screen, by mouse and keyboard: needs xvfb and xdotool
 e2e: .venv/installed-dev

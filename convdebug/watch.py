@@ -84,7 +84,7 @@ def watch(
         images=images,
         image_labels=image_labels,
         class_names=class_names,
-        info=dict(known),
+        info={**run.info, **known},
     )
     return Watch(scene, Rack(INSTRUMENTS, scene, overhead_budget, every), recorder, checkpoints, on_wish, first_step)
 

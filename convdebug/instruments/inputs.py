@@ -64,7 +64,8 @@ class Inputs(Instrument):
         self._told = True
         if "batch_size" not in self.scene.info:
             self.scene.tell(batch_size=int(tensor.shape[0]) if tensor.dim() else 1)
-        if "data" not in self.scene.info:
-            self.scene.tell(data={"input_shape": list(tensor.shape[1:])})
+        data = self.scene.info.get("data") or {}
+        if "input_shape" not in data:
+            self.scene.tell(data={**data, "input_shape": list(tensor.shape[1:])})
         if tensor.dim() == 4:
             self.scene.run.blob("network-input", moment.step, as_float32(tensor[:KEPT_IMAGES]))

@@ -8,10 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from PyQt6.QtCore import QSettings
+from PyQt6.QtCore import QEvent, QSettings
 from PyQt6.QtWidgets import QApplication, QWidget
 
 from convdebug_gui.banner import CloseQuestion
@@ -29,27 +30,51 @@ RuntimeError: mat1 and mat2 shapes cannot be multiplied (128x512 and 2048x10)"""
 NAMES = ("vgg-bn-shapes10", "two-layer-rate-1e6", "my-network", "resnet20-cifar10", "ten-layer-tanh", "nan-at-312")
 
 
-def take(app: QApplication, settings: QSettings, folder: Path, session: Path, size: tuple[int, int]) -> dict[str, Any]:
-    """A picture of each state in the look that is on, by name."""
-    description = Description(folder=folder)
-    description.data = engine_words()
-    frame = Frame(settings, description)
-    frame.resize(*size)
-    frame.show()
+def take(
+    app: QApplication,
+    settings: QSettings,
+    folder: Path,
+    session: Path,
+    size: tuple[int, int],
+    names: set[str] | None = None,
+) -> dict[str, Any]:
+    """A picture of each state (or of those named) in the look that is on, by name."""
+    frame = made_frame(settings, folder, size)
     pictures = {}
     for name, prepare in STATES.items():
-        shown = prepare(frame, session, folder)
-        _settle(app, frame)
-        pictures[name] = (shown or frame).grab()
-        if shown is not None:
-            shown.close()
-    frame.close()
+        if names is None or name in names:
+            shown = prepare(frame, session, folder)
+            _settle(app, frame)
+            pictures[name] = (shown or frame).grab()
+            if shown is not None:
+                shown.close()
+    put_away(app, frame)
     for recorder in _open_recorders:
         recorder.close()
     _open_recorders.clear()
     return pictures
 
 
+def made_frame(settings: QSettings, folder: Path, size: tuple[int, int]) -> Frame:
+    """A window of its own that knows what the engine can do, on its welcome page."""
+    description = Description(folder=folder)
+    description.data = engine_words()
+    frame = Frame(settings, description)
+    frame.resize(*size)
+    frame.show()
+    return frame
+
+
+def put_away(app: QApplication, frame: Frame) -> None:
+    """Close a window and forget it at once."""
+    frame.close_down()
+    frame.hide()
+    frame.deleteLater()
+    app.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+    app.processEvents()
+
+
+@cache
 def engine_words() -> dict[str, Any]:
     """What the engine says of itself."""
     command = [sys.executable, "-m", "convdebug", "describe", "--json"]
@@ -120,9 +145,10 @@ def _wait(found: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def _crash(frame: Frame, session: Path, _folder: Path) -> None:
-    assert frame.workbench is not None
-    frame.workbench.close_engines()
+    if frame.workbench is not None:
+        frame.workbench.close_engines()
     frame.open(session)
+    assert frame.workbench is not None
     frame.workbench.banner.show_notice(of_outcome(outcome(3, False, TRACEBACK), session, 704))
     frame.workbench.banner.more.setChecked(True)
 
@@ -202,8 +228,8 @@ STATES: dict[str, Callable[[Frame, Path, Path], QWidget | None]] = {
     "paused": _paused,
     "crash": _crash,
     "close-question": _question,
-    "checks-setup": _wizard,
-    "checks-verdict": _page("initial-loss"),
-    "checks-running": _page("overfit-20"),
-    "checks-summary": _page("summary"),
+    "wizard-setup": _wizard,
+    "wizard-verdict": _page("initial-loss"),
+    "wizard": _page("overfit-20"),
+    "wizard-summary": _page("summary"),
 }

@@ -79,10 +79,15 @@ class Banner(QFrame):
 
     def _turn(self, opened: bool) -> None:
         self.details.setVisible(opened)
-        self.details.setFixedHeight(theme().pixels(180))
+        self._fit_details()
         bar = self.details.verticalScrollBar()
         if opened and bar is not None:
             bar.setValue(bar.maximum())
+
+    def _fit_details(self) -> None:
+        """As high as its lines, and never more than a fifth of a usual window."""
+        lines = self.details.blockCount() * self.details.fontMetrics().lineSpacing()
+        self.details.setFixedHeight(min(lines + theme().pixels(36), theme().pixels(180)))
 
     def _copy(self) -> None:
         clipboard = QGuiApplication.clipboard()

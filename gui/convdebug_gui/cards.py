@@ -29,7 +29,10 @@ class Card(QAbstractButton):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        theme().changed.connect(self.updateGeometry)
+        theme().changed.connect(self._restyle)
+
+    def _restyle(self) -> None:
+        self.updateGeometry()  # a method of our own: Qt's would be called after the widget's end
 
     def enterEvent(self, event: QEnterEvent | None) -> None:
         super().enterEvent(event)

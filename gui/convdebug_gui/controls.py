@@ -116,7 +116,10 @@ class Legend(QWidget):
         super().__init__()
         self._entries = list(entries)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
-        theme().changed.connect(self.updateGeometry)
+        theme().changed.connect(self._restyle)
+
+    def _restyle(self) -> None:
+        self.updateGeometry()  # a method of our own: Qt's would be called after the widget's end
 
     def show_entries(self, entries: Sequence[tuple[str, str]]) -> None:
         """Pairs of name and colour; a colour is the name of a token or #rrggbb."""

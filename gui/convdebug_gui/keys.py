@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from PyQt6.QtGui import QKeySequence
-from PyQt6.QtWidgets import QDialog, QGridLayout, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from convdebug_gui.controls import label
 
 
 @dataclass(frozen=True)
 class Key:
-    """`action` is the name of a method of the main window."""
+    """`action` is the name of a method of the main window; without one the key belongs to another part."""
 
     keys: tuple[str, ...]
     words: str
-    action: str
+    action: str = ""
 
 
 KEYS: tuple[tuple[str, tuple[Key, ...]], ...] = (
@@ -40,10 +40,22 @@ KEYS: tuple[tuple[str, tuple[Key, ...]], ...] = (
         "Session",
         (
             Key(("Ctrl+O",), "open a session", "open_dialog"),
-            Key(("Ctrl+R",), "run", "ask_run"),
+            Key(("Ctrl+N",), "new run"),
+            Key(("Ctrl+K",), "check my model"),
+            Key(("Ctrl+Home",), "welcome page"),
             Key(("Ctrl+F",), "filter layers", "filter_layers"),
             Key(("Escape",), "let go of layer and filter", "let_go"),
             Key(("F1",), "explain the diagnosis", "explain"),
+        ),
+    ),
+    (
+        "Training",
+        (
+            Key(("Ctrl+R",), "run", "ask_run"),
+            Key(("Ctrl+P",), "pause or continue"),
+            Key(("Ctrl+.",), "one training step, then pause"),
+            Key(("Ctrl+L",), "to the learning rate"),
+            Key(("Ctrl+Shift+S",), "stop"),
         ),
     ),
     (
@@ -55,6 +67,7 @@ KEYS: tuple[tuple[str, tuple[Key, ...]], ...] = (
             Key(("Ctrl+T",), "light or dark", "toggle_theme"),
             Key(("F11",), "full screen", "toggle_full_screen"),
             Key(("?",), "this page", "show_keys"),
+            Key(("Ctrl+Q",), "close"),
         ),
     ),
 )
@@ -66,13 +79,18 @@ class KeysDialog(QDialog):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self.setWindowTitle("Keys")
-        column = QVBoxLayout(self)
-        column.setContentsMargins(24, 20, 24, 20)
-        column.setSpacing(8)
-        for group, keys in KEYS:
-            column.addWidget(label(group.upper(), "section"))
-            column.addLayout(_rows(keys))
-            column.addSpacing(8)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(24, 20, 24, 20)
+        row.setSpacing(40)
+        for groups in (KEYS[:2], KEYS[2:]):
+            column = QVBoxLayout()
+            column.setSpacing(8)
+            for group, keys in groups:
+                column.addWidget(label(group.upper(), "section"))
+                column.addLayout(_rows(keys))
+                column.addSpacing(8)
+            column.addStretch(1)
+            row.addLayout(column)
 
 
 def _rows(keys: tuple[Key, ...]) -> QGridLayout:

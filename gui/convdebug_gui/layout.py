@@ -19,6 +19,7 @@ from convdebug_gui.theme import theme
 DRAWING_BUDGET_S = 0.009
 LAYOUT_VERSION = 1
 DIAGNOSES_WIDTH = 300
+DIAGNOSES_LEAST, DIAGNOSES_MOST = 280, 400
 Area = Qt.DockWidgetArea
 
 
@@ -89,6 +90,8 @@ class Deck(QMainWindow):
         self.docks = {panel.name: PanelDock(panel.name, panel.title, panel) for panel in self.panels}
         self.docks["diagnoses"] = PanelDock("diagnoses", "Diagnoses", self.diagnoses)
         self.docks["explanation"] = PanelDock("explanation", "Explanation", self.explanation)
+        self._hold_right_column()
+        theme().changed.connect(self._hold_right_column)
         self.arrange()
         model.ticked.connect(self.draw_due)
         self.diagnoses.why_asked.connect(self.explain)
@@ -111,6 +114,12 @@ class Deck(QMainWindow):
         for name, dock in self.docks.items():
             dock.setVisible(name != "explanation")
         self.share_out()
+
+    def _hold_right_column(self) -> None:
+        """Qt shares the width anew when a title bar's contents change; the cards keep theirs."""
+        for name in ("diagnoses", "explanation"):
+            self.docks[name].setMinimumWidth(theme().pixels(DIAGNOSES_LEAST))
+            self.docks[name].setMaximumWidth(theme().pixels(DIAGNOSES_MOST))
 
     def share_out(self) -> None:
         """Even rows and columns, the right column as wide as its cards need."""

@@ -168,7 +168,7 @@ class MainWindow(QMainWindow):
     def _make_shortcuts(self) -> None:
         for _group, keys in KEYS:
             for key in keys:
-                for sequence in key.keys:
+                for sequence in key.keys if key.action else ():
                     shortcut = QShortcut(QKeySequence(sequence), self)
                     shortcut.activated.connect(getattr(self, key.action))
 
@@ -272,10 +272,12 @@ class MainWindow(QMainWindow):
         theme().choose("system")
 
     def toggle_full_screen(self) -> None:
-        if self.isFullScreen():
-            self.showNormal()
+        window = self.window()  # the frame around this page, where there is one
+        assert window is not None
+        if window.isFullScreen():
+            window.showNormal()
         else:
-            self.showFullScreen()
+            window.showFullScreen()
 
     # what is remembered
 

@@ -20,6 +20,9 @@ Range = tuple[float, float]
 TextSpec = tuple[QRectF, Qt.AlignmentFlag, str]
 
 
+NAMES_LEAST, NAMES_MOST = 64, 112
+
+
 class Axis(pg.AxisItem):
     """An axis without a line, with few ticks: linear, log (of log10 values), asinh, steps, time or names."""
 
@@ -103,9 +106,17 @@ class Axis(pg.AxisItem):
             case _:
                 return f"{value:g}".replace("-", MINUS)
 
+    def show_names(self, names: Sequence[str]) -> None:
+        """A row per name; the axis is as wide as they need, within limits."""
+        self.names = names
+        metrics = QFontMetrics(theme().font("caption"))
+        widest = max((metrics.horizontalAdvance(name) for name in names), default=0) + 14
+        self.setWidth(min(max(widest, theme().pixels(NAMES_LEAST)), theme().pixels(NAMES_MOST)))
+        self.refresh_words()
+
     def _elided(self, name: str) -> str:
         width = int(self.width()) - 10
-        return QFontMetrics(theme().font("caption")).elidedText(name, Qt.TextElideMode.ElideLeft, width)
+        return QFontMetrics(theme().font("caption")).elidedText(name, Qt.TextElideMode.ElideMiddle, width)
 
 
 def _depth_ticks(low: float, high: float) -> list[float]:

@@ -1,13 +1,32 @@
-"""Renders the states of the window to PNG files: python -m convdebug_gui.screenshots OUT [SESSION]."""
+"""Renders the states of the window to PNG files: python -m convdebug_gui.screenshots OUT [SESSION | guide].
+
+With `guide`, just the pictures that the user guide shows.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+LARGEST = 240_000  # bytes of a picture in a repository
+Wanted = Sequence[tuple[str, str]]
+GUIDE: Wanted = (
+    ("window", "dark"),
+    ("window", "light"),
+    ("welcome", "light"),
+    ("wizard", "dark"),
+    ("wizard-summary", "light"),
+    ("running", "dark"),
+    ("explanation", "light"),
+    ("picked-layer", "dark"),
+    ("predictions", "light"),
+    ("crash", "dark"),
+    ("form-errors", "light"),
+)
 
 
 @dataclass(frozen=True)
@@ -19,8 +38,8 @@ class State:
     session: bool = True
 
 
-def take(folder: Path, session: Path, size: tuple[int, int], ending: str) -> list[Path]:
-    """One picture of each state in each theme; the files written."""
+def take(folder: Path, session: Path, size: tuple[int, int], ending: str, wanted: Wanted = ()) -> list[Path]:
+    """A picture of each wanted state and look, or of each state in both looks; the files written."""
     from PyQt6.QtCore import QSettings
     from PyQt6.QtWidgets import QApplication
 
@@ -35,35 +54,55 @@ def take(folder: Path, session: Path, size: tuple[int, int], ending: str) -> lis
         written = []
         for choice in ("dark", "light"):
             look.choose(choice)
-            for state in states():
-                path = folder / f"{state.name}-{choice}{ending}.png"
-                _picture(app, settings, state, session, size).save(str(path))
-                written.append(path)
-            for name, picture in acting_screenshots.take(app, settings, Path(place), session, size).items():
+            names = {name for name, look_of in wanted if look_of == choice} if wanted else None
+            pictures = _viewing(app, settings, Path(place), session, size, names)
+            acting = acting_screenshots.take(app, settings, Path(place), session, size, names)
+            for name, picture in (pictures | acting).items():
                 path = folder / f"{name}-{choice}{ending}.png"
                 picture.save(str(path))
+                if wanted and path.stat().st_size > LARGEST:
+                    _make_small(path)
                 written.append(path)
     return written
 
 
-def _picture(app, settings, state: State, session: Path, size: tuple[int, int]):
-    from convdebug_gui.main_window import MainWindow
-    from convdebug_gui.session_model import SessionModel
+def _make_small(path: Path) -> None:
+    """A third of the size, in 256 colours."""
+    from PIL import Image  # torchvision brings it along
 
-    model = SessionModel()
-    window = MainWindow(model, settings)
-    window.resize(*size)
-    window.show()
+    with Image.open(path) as picture:
+        few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
+
+
+def _viewing(app, settings, folder: Path, session: Path, size: tuple[int, int], names: set[str] | None):
+    from convdebug_gui import acting_screenshots
+
+    frame = acting_screenshots.made_frame(settings, folder, size)
+    pictures = {
+        state.name: _picture(app, frame, state, session) for state in states() if names is None or state.name in names
+    }
+    acting_screenshots.put_away(app, frame)
+    return pictures
+
+
+def _picture(app, frame, state: State, session: Path):
+    """The whole window: top bar, form, panels and replay bar."""
     if state.session:
-        model.open(session)
-    _settle(app, window)
-    state.prepare(window)
-    _settle(app, window)
-    picture = window.grab()
-    window.close()
-    model.close()
-    window.deleteLater()
-    app.processEvents()
+        frame.open(session)
+    else:
+        frame.new_run()
+    bench = frame.workbench
+    bench.banner.show_notice(None)
+    _settle(app, bench.main)
+    state.prepare(bench.main)
+    _settle(app, bench.main)
+    picture = frame.grab()
+    bench.main.model.pick_layer(None)
+    bench.main.deck.docks["explanation"].close()
+    bench.main.deck.panel("pictures").switch.choose("filters")
+    bench.main.deck.panel("activations").switch.choose("histograms")
+    bench.main.deck.panel("loss").scale.choose("log")
     return picture
 
 
@@ -77,7 +116,7 @@ def _settle(app, window) -> None:
 
 def states() -> Iterator[State]:
     """Every state of the viewing half."""
-    yield State("session", _at_the_symptom)
+    yield State("window", _at_the_symptom)
     yield State("empty", _nothing, session=False)
     yield State("predictions", _predictions)
     yield State("sweep", _sweep)
@@ -120,15 +159,16 @@ def _explained(window) -> None:
 
 def main(arguments: list[str]) -> int:
     if not arguments:
-        print("usage: python -m convdebug_gui.screenshots OUT [SESSION]", file=sys.stderr)
+        print("usage: python -m convdebug_gui.screenshots OUT [SESSION | guide]", file=sys.stderr)
         return 2
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     folder = Path(arguments[0])
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
-        session = Path(arguments[1]) if len(arguments) > 1 else _made(Path(place))
+        guide = arguments[1:] == ["guide"]
+        session = Path(arguments[1]) if len(arguments) > 1 and not guide else _made(Path(place))
         scaled = os.environ.get("QT_SCALE_FACTOR", "1") != "1"
-        for path in take(folder, session, (1440, 900), "-2x" if scaled else ""):
+        for path in take(folder, session, (1440, 900), "-2x" if scaled else "", GUIDE if guide else ()):
             print(path)
     return 0
 

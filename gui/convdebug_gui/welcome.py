@@ -154,6 +154,7 @@ class Welcome(QScrollArea):
         """Show these sessions and no others."""
         for card in self.cards:
             self._grid.removeWidget(card)
+            card.hide()  # it is deleted only when the event loop turns
             card.deleteLater()
         self.cards = []
         self._empty.setVisible(not summaries)

@@ -194,6 +194,11 @@ class RunRecorder:
         for step in steps:
             self._writer.post("DELETE FROM blobs WHERE run=? AND kind=? AND step=?", (self.id, kind, int(step)))
 
+    @property
+    def info(self) -> dict[str, Any]:
+        """What the run says of itself, as far as it is known."""
+        return dict(self._info)
+
     def update_info(self, **changes: Any) -> None:
         """Merges changes into the run's info."""
         self._info.update(changes)

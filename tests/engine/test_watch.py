@@ -313,3 +313,16 @@ def test_an_optimizer_that_never_steps_is_noticed_and_every_call_counts(calls: i
     with Session.open(tmp_path / "run.convdebug") as session:
         assert session.series("train/loss")[1].tolist() == list(range(calls))
         assert "did not step" in session.events(kinds=["note"])[0].data["text"]
+
+
+def test_class_names_of_an_open_run_stay_known_beside_the_input_shape(tmp_path):
+    path = tmp_path / "named.convdebug"
+    with Recorder.create(path) as recorder:
+        run = recorder.start_run("train", "named", info={"data": {"class_names": ["cat", "dog"]}})
+        model = nn.Linear(3, 2)
+        with watch(model, session=run) as watched:
+            loss = model(torch.zeros(4, 3)).sum()
+            loss.backward()
+            watched.step(loss)
+    with Session.open(path) as session:
+        assert session.run().info["data"] == {"class_names": ["cat", "dog"], "input_shape": [3]}

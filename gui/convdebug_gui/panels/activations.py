@@ -124,12 +124,11 @@ class ActivationsPanel(Panel):
             low, high = float(np.arcsinh(low / unit)), float(np.arcsinh(high / unit))
         pad = 0.02 * (high - low)
         chart = self.ridge_chart
-        chart.left.names = [layer.short for layer in self._layers]
+        chart.left.show_names([layer.short for layer in self._layers])
         chart.bottom.show_unit(unit)
         chart.set_extent_of_values(low - pad, high + pad)
         chart.set_y_range(-0.55, len(self._layers), 0.0)
         self.ridge.show(self._histograms, self._colors(), unit, self._picked())
-        chart.left.refresh_words()
 
     def _show_profile(self, *, std_only: bool) -> None:
         chart, std, mean = self.profile_chart, self._std, self._mean

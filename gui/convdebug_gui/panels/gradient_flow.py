@@ -73,12 +73,11 @@ class GradientFlowPanel(Panel):
     def draw_data(self) -> None:
         self._layers = self._with_gradients()
         self.chart.set_extent(*self.model.extent)
-        self.chart.left.names = [layer.short for layer in self._layers]
+        self.chart.left.show_names([layer.short for layer in self._layers])
         for chart in (self.chart, self.bars_chart):
             chart.set_y_range(0, len(self._layers), 0.0)
         self._load()
         self._show_heat()
-        self.chart.left.refresh_words()
 
     def _load(self) -> None:
         facts, names = self.model.facts, [_norm(layer) for layer in self._layers]

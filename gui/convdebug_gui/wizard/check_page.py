@@ -28,7 +28,10 @@ class EdgeCard(QFrame):
         self.body = QVBoxLayout(self)
         self.body.setContentsMargins(16, 12, 16, 12)
         self.body.setSpacing(6)
-        theme().changed.connect(self.update)
+        theme().changed.connect(self._restyle)
+
+    def _restyle(self) -> None:
+        self.update()  # a method of our own: Qt's would be called after the widget's end
 
     def paintEvent(self, _event: QPaintEvent | None) -> None:
         tokens = theme().tokens
@@ -137,7 +140,7 @@ class CheckPage(QScrollArea):
         self.verdict.setText(WORDS.get(state.status, state.status) + took)
         self.run_button.setText("Stop" if running else "Run again" if state.finished else "Run this check")
         self.run_button.setEnabled(running or not busy)
-        self.skip_button.setEnabled(not running)
+        self.skip_button.setToolTip("Interrupt this check and go on" if running else "Leave this check out and go on")
         self._show_progress(state)
         self._show_result(state)
 

@@ -69,8 +69,11 @@ class Mark(QWidget):
         self.status = ""
         self.share: float | None = None
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        theme().changed.connect(self.update)
+        theme().changed.connect(self._restyle)
         self.show_status(status)
+
+    def _restyle(self) -> None:
+        self.update()  # a method of our own: Qt's would be called after the widget's end
 
     def sizeHint(self) -> QSize:
         return QSize(theme().pixels(self._side), theme().pixels(self._side))

@@ -23,7 +23,10 @@ class SmallPlot(QWidget):
         self.picture: Picture | None = None
         self._empty = empty
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        theme().changed.connect(self.update)
+        theme().changed.connect(self._restyle)
+
+    def _restyle(self) -> None:
+        self.update()  # a method of our own: Qt's would be called after the widget's end
 
     def show_picture(self, picture: Picture | None, empty: str = "") -> None:
         self.picture, self._empty = picture, empty or self._empty

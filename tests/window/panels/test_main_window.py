@@ -34,7 +34,7 @@ def test_keys_drive_the_playhead(full, qtbot):
 
 def test_every_key_has_its_action_and_stands_on_the_page_of_keys(full, qapp):
     keys = [key for _group, keys in KEYS for key in keys]
-    assert all(callable(getattr(full, key.action)) for key in keys)
+    assert all(callable(getattr(full, key.action)) for key in keys if key.action)
     full.show_keys()
     qapp.processEvents()
     words = {shown.text() for shown in full._keys_dialog.findChildren(QLabel)}
