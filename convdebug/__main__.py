@@ -57,7 +57,7 @@ def _bad_use(message: str) -> int:
 def _crashed(crash: TargetError) -> int:
     if crash.__cause__ is not None:
         traceback.print_exception(crash.__cause__)
-    print(f"convdebug: {crash}", file=sys.stderr)
+    print("convdebug: " + " ".join(str(crash).split()), file=sys.stderr)
     return 3
 
 

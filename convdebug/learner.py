@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer, lr_scheduler
 
 from convdebug.batches import call_model, split_batch, to_device
+from convdebug.errors import UserError
 from convdebug.target import Target
 from convdebug.user_code import users_code
 
@@ -51,6 +52,9 @@ class Learner:
             self.right = self.penalty = None
             with users_code(f"train_step of {self.target.name}"):
                 self.loss = self.target.train_step(self.model, batch, self.target.loss, self.optimizer)
+            if not isinstance(self.loss, Tensor | float):
+                given = type(self.loss).__name__
+                raise UserError(f"train_step of {self.target.name} returned {given}, not its loss")
             return
         if isinstance(self.optimizer, torch.optim.LBFGS):
             self.optimizer.step(lambda: self._backward(batch))

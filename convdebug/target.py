@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from convdebug import regularization
-from convdebug.batches import Source, call_model, examples_of, seeded, source, split_batch, to_device
+from convdebug.batches import Source, as_dataset, call_model, examples_of, seeded, source, split_batch, to_device
 from convdebug.catalogue import build
 from convdebug.catalogue.datasets.pictures import PictureDataset
 from convdebug.catalogue.regularizers import l2
@@ -54,6 +54,11 @@ class Target:
             if not callable(getattr(self, name)) or (name == "make_model" and isinstance(self.make_model, nn.Module)):
                 given = type(getattr(self, name)).__name__
                 raise UserError(f"{name} of a Target must be a function, not {given}: {WANTED[name]}")
+        if not isinstance(self.batch_size, int) or self.batch_size < 0:
+            raise UserError(f"batch_size of a Target is {self.batch_size!r}; it must be a whole number of at least 1")
+        require_examples("train_data", self.train_data)
+        if self.val_data is not None:
+            require_examples("val_data", self.val_data)
         if not self.batch_size:
             self.batch_size = self.batches_of("train").batch_size
 
@@ -95,6 +100,9 @@ class Target:
             return build.optimizer(trainable, self._optimizer_settings(overrides))
         with users_code(f"make_optimizer of {self.name}"):
             optimizer = self.make_optimizer(parameters)
+        if not isinstance(optimizer, Optimizer):
+            given = type(optimizer).__name__
+            raise UserError(f"make_optimizer of {self.name} returned {given}, not a torch.optim.Optimizer")
         for group in optimizer.param_groups:
             group.update({key: value for key, value in overrides.items() if key in group})
         return optimizer
@@ -113,7 +121,10 @@ class Target:
         if self.config is not None:
             return build.scheduler(optimizer, self.config, self.batches_of("train").batches_per_epoch or 1, steps)
         with users_code(f"make_scheduler of {self.name}"):
-            return self.make_scheduler(optimizer)
+            scheduler = self.make_scheduler(optimizer)
+        if scheduler is not None and not hasattr(scheduler, "state_dict"):
+            raise UserError(f"make_scheduler of {self.name} returned {type(scheduler).__name__}, not a scheduler")
+        return scheduler
 
     def batches_of(self, split: str, batch_size: int | None = None) -> Source:
         """Where the batches of ``train`` or ``val`` come from."""
@@ -138,7 +149,10 @@ class Target:
     def training_data_sample(self, count: int, seed: int | None = None) -> Any:
         """One batch of ``count`` training examples without augmentation: the first ones, or drawn by ``seed``."""
         plain = replace(self, train_data=without_augmentation(self.train_data), shuffle=seed is not None)
-        return next(plain.batches("train", seed or 0, 0, count))
+        batch = next(plain.batches("train", seed or 0, 0, count), None)
+        if batch is None:
+            raise UserError(f"the training data of {self.name} gave no batch")
+        return batch
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
@@ -198,12 +212,21 @@ def load_target(text: str) -> Target:
     UserError in one line for a missing file or function or a wrong type; TargetError when the user's code raises.
     """
     made = find_function(text)
-    if not isinstance(made, Target):
+    if callable(made):
         with users_code(text):
             made = made()
     if not isinstance(made, Target):
         raise UserError(f"{text} returned {type(made).__name__}, not a convdebug.Target")
     return replace(made, name=text).complete()
+
+
+def require_examples(name: str, data: Any) -> None:
+    """UserError for what can hold no examples, and for data sets without any."""
+    examples = as_dataset(examples_of(data))
+    if isinstance(examples, str) or not (hasattr(examples, "__getitem__") or hasattr(examples, "__iter__")):
+        raise UserError(f"{name} of a Target must be a Dataset of (input, label), not {type(data).__name__}")
+    if hasattr(examples, "__len__") and len(examples) == 0:
+        raise UserError(f"{name} of a Target holds no example")
 
 
 def without_augmentation(data: Any) -> Any:

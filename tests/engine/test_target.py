@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 from convdebug.batches import batch_sizes, split_batch, to_device
 from convdebug.config import RunConfig
 from convdebug.errors import TargetError, UserError
+from convdebug.learner import Learner
 from convdebug.target import Target, load_target
 
 TARGET_FILE = """
@@ -323,3 +324,44 @@ def test_a_module_in_place_of_a_function_is_named():
         user_target(make_model=nn.Linear(6, 4))
     with pytest.raises(UserError, match=r"returned int, not a torch\.nn\.Module"):
         user_target(make_model=lambda: 3).build()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"batch_size": -1}, "batch_size of a Target is -1"),
+        ({"batch_size": "16"}, "batch_size of a Target is '16'"),
+        ({"train_data": None}, "train_data of a Target must be a Dataset of .*, not NoneType"),
+        ({"train_data": "photos"}, "train_data of a Target must be a Dataset of .*, not str"),
+        ({"train_data": (torch.randn(0, 6), torch.zeros(0))}, "train_data of a Target holds no example"),
+        ({"val_data": (torch.randn(0, 6), torch.zeros(0))}, "val_data of a Target holds no example"),
+    ],
+)
+def test_a_target_that_cannot_be_trained_is_said_when_it_is_made(given, words):
+    with pytest.raises(UserError, match=words):
+        user_target(**given)
+
+
+def test_what_is_no_optimizer_and_no_scheduler_is_named():
+    target = user_target(make_optimizer=lambda parameters: None, make_scheduler=lambda optimizer: 3)
+    with pytest.raises(UserError, match="make_optimizer of target returned NoneType"):
+        target.optimizer(target.build())
+    with pytest.raises(UserError, match="make_scheduler of target returned int"):
+        target.scheduler(torch.optim.SGD(target.build().parameters(), lr=0.1))
+
+
+def test_an_iterable_that_gives_nothing_is_said_in_one_line():
+    class Nothing(IterableDataset):
+        def __iter__(self):
+            return iter(())
+
+    with pytest.raises(UserError, match="the training data of target gave no batch"):
+        user_target(train_data=Nothing()).complete()
+
+
+def test_a_train_step_that_returns_no_loss_is_named():
+    target = user_target(train_step=lambda model, batch, loss, optimizer: None)
+    model = target.build()
+    learner = Learner(target, model, target.optimizer(model), torch.device("cpu"))
+    with pytest.raises(UserError, match="train_step of target returned NoneType, not its loss"):
+        learner.step(next(target.batches("train")))
