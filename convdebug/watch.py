@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from convdebug.errors import UserError
 from convdebug_sessions import Recorder, RunRecorder, Wish
 
 from .instruments import INSTRUMENTS, Moment, Scene
@@ -64,9 +65,10 @@ def watch(
     takes them, are the fixed batch whose predictions are followed; by default the first batch seen is.
     `checkpoints=N` keeps the weights at every N-th step. `on_wish` is offered wishes that the watch cannot grant
     itself and says whether it took them; `data.batch_size` also shows as `wanted_batch_size`. `first_step` numbers the
-    first step, where a run goes on from a checkpoint.
+    first step, where a run goes on from a checkpoint. UserError for what is no model or no optimizer.
     """
     optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer or [])
+    _require_watchable(model, optimizers)
     known = {"source": "watch", **(info or {})}
     if loss is not None:
         known.setdefault("loss", describe_loss(loss))
@@ -87,6 +89,16 @@ def watch(
         info={**run.info, **known},
     )
     return Watch(scene, Rack(INSTRUMENTS, scene, overhead_budget, every), recorder, checkpoints, on_wish, first_step)
+
+
+def _require_watchable(model: Any, optimizers: Sequence[Any]) -> None:
+    if not isinstance(model, nn.Module):
+        raise UserError(f"watch(model, optimizer): the model is {type(model).__name__}, not a torch.nn.Module")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise UserError("watch(model, optimizer): TorchScript takes no hooks; watch the module before it is scripted")
+    for each in optimizers:
+        if not isinstance(each, Optimizer):
+            raise UserError(f"watch(model, optimizer): {each!r} is {type(each).__name__}, not a torch.optim.Optimizer")
 
 
 class Watch:

@@ -110,7 +110,7 @@ class Layer:
 def unwrapped(model: nn.Module) -> nn.Module:
     """The user's own module inside `torch.compile`, `DataParallel` and `DistributedDataParallel`."""
     while True:
-        inner = dict(model.named_children()).get("_orig_mod")
+        inner = model.__dict__.get("_modules", {}).get("_orig_mod")
         if inner is None and isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
             inner = model.module
         if inner is None:

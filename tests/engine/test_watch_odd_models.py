@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from convdebug.errors import UserError
 from convdebug.instruments import INSTRUMENTS
 from convdebug.instruments.instrument import Instrument, Moment
 from convdebug.watch import watch
@@ -231,3 +232,26 @@ def test_a_training_on_cuda_is_recorded_to_its_last_step(tmp_path: Path) -> None
         assert not session.events(kinds=["instrument-failed"])
         assert len(session.series("train/loss")[0]) == 100
         assert len(session.series("time/forward")[0]) == 100
+
+
+@pytest.mark.parametrize(
+    ("model", "optimizer", "words"),
+    [
+        (3, None, "the model is int, not a torch.nn.Module"),
+        (nn.Linear(2, 2), ["sgd"], "'sgd' is str, not a torch.optim.Optimizer"),
+    ],
+)
+def test_what_is_no_model_or_no_optimizer_is_named_before_a_session_is_made(
+    tmp_path: Path, model: Any, optimizer: Any, words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        watch(model, optimizer, session=tmp_path / "run.convdebug")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_scripted_model_is_refused_in_one_line(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scripted = torch.jit.script(nn.Linear(2, 2))
+    with pytest.raises(UserError, match="TorchScript takes no hooks"):
+        watch(scripted, session=tmp_path / "run.convdebug")
