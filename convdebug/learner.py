@@ -52,9 +52,8 @@ class Learner:
             self.right = self.penalty = None
             with users_code(f"train_step of {self.target.name}"):
                 self.loss = self.target.train_step(self.model, batch, self.target.loss, self.optimizer)
-            if not isinstance(self.loss, Tensor | float):
-                given = type(self.loss).__name__
-                raise UserError(f"train_step of {self.target.name} returned {given}, not its loss")
+            if self.loss is None:
+                raise UserError(f"train_step of {self.target.name} returned None, not its loss")
             return
         if isinstance(self.optimizer, torch.optim.LBFGS):
             self.optimizer.step(lambda: self._backward(batch))

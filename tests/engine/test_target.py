@@ -363,5 +363,5 @@ def test_a_train_step_that_returns_no_loss_is_named():
     target = user_target(train_step=lambda model, batch, loss, optimizer: None)
     model = target.build()
     learner = Learner(target, model, target.optimizer(model), torch.device("cpu"))
-    with pytest.raises(UserError, match="train_step of target returned NoneType, not its loss"):
+    with pytest.raises(UserError, match="train_step of target returned None, not its loss"):
         learner.step(next(target.batches("train")))
