@@ -81,9 +81,10 @@ def train(
         target, model, optimizer, device, scheduler=target.scheduler(optimizer), amp=plan.amp, clip=plan.clip
     )
     place = Place(batch_size=target.batch_size or 1)
-    run = start_run(recorder, target, plan, kind, steps, device, resume)
+    info = run_info(target, plan, steps, device)
+    run = start_run(recorder, target, kind, info, resume)
     keeper = Keeper(run, learner.parts())
-    watched = watched_run(run, target, plan, learner, resume)
+    watched = watched_run(run, target, plan, learner, info, resume)
     with crashes_named(target), watched, Interruption(lambda: watched.paused) as interruption:
         evaluation = Evaluation(target, learner, watched)
         if resume:
@@ -182,7 +183,9 @@ class Evaluation:
         return self._loss
 
 
-def watched_run(run: RunRecorder, target: Target, plan: Plan, learner: Learner, resume: ResumePoint | None) -> Watch:
+def watched_run(
+    run: RunRecorder, target: Target, plan: Plan, learner: Learner, info: dict[str, Any], resume: ResumePoint | None
+) -> Watch:
     """The trainer is a user of `watch` like any other."""
     return watch(
         learner.model,
@@ -191,23 +194,16 @@ def watched_run(run: RunRecorder, target: Target, plan: Plan, learner: Learner, 
         loss=target.loss,
         overhead_budget=plan.overhead_budget,
         every=plan.every,
+        info=info,
         class_names=target.class_names,
         first_step=resume.step if resume else 0,
     )
 
 
-def start_run(
-    recorder: Recorder,
-    target: Target,
-    plan: Plan,
-    kind: str,
-    steps: int,
-    device: torch.device,
-    resume: ResumePoint | None,
-) -> RunRecorder:
-    """Open the run with what is known of it before its first step."""
+def run_info(target: Target, plan: Plan, steps: int, device: torch.device) -> dict[str, Any]:
+    """What is known of a run before its first step."""
     source = target.batches_of("train")
-    info = {
+    return {
         "source": target.source,
         "target": target.name,
         "device": device_name(device),
@@ -219,6 +215,12 @@ def start_run(
         "steps_per_epoch": source.batches_per_epoch,
         "data": {"train": source.examples, "class_names": list(target.class_names or ())},
     }
+
+
+def start_run(
+    recorder: Recorder, target: Target, kind: str, info: dict[str, Any], resume: ResumePoint | None
+) -> RunRecorder:
+    """Open the run; one that is resumed is a branch of the run that its checkpoint is from."""
     return recorder.start_run(
         kind,
         target.name,

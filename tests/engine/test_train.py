@@ -55,6 +55,8 @@ def test_a_training_records_every_step_its_validation_and_its_ends_of_epochs(tmp
         assert session.series("val/accuracy")[0][-1] == 23
         assert [event.data["epoch"] for event in session.events(kinds=["epoch"])] == [0, 1]
         assert run.config["model"]["name"] == "two-layer"
+        assert (run.info["data"]["train"], run.info["data"]["input_shape"]) == (320, [3, 32, 32])
+        assert (run.info["batch_size"], len(run.info["data"]["class_names"])) == (32, 10)
 
 
 @pytest.mark.parametrize("optimizer", ["momentum", "adam"])
