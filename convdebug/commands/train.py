@@ -114,7 +114,7 @@ def resumed_job(
     point = ResumePoint.last_of(session)
     planned = steps or point.run.info.get("steps_planned")
     if point.run.config is None and target_name is None:
-        target_name = point.run.info.get("target_spec")
+        target_name = point.run.info.get("target") if ":" in str(point.run.info.get("target")) else None
         if target_name is None:
             raise UserError(f"{session}: run {point.run.id} was made with a target of your own; name it with --target")
     if planned is not None and planned <= point.step:
