@@ -103,9 +103,10 @@ class Person:
         self.see("e2e-running")
         self.keys("ctrl+p")
         wait(lambda: "paused" in facts(path)[1], "the pause")
-        self.keys("ctrl+period")
+        time.sleep(0.5)
         steps = facts(path)[0]
-        wait(lambda: facts(path)[0] >= steps, "the single step")
+        self.keys("ctrl+period")
+        wait(lambda: facts(path)[0] == steps + 1, "the single step")
         self.keys("ctrl+l")
         self.keys("ctrl+a")
         self.tool("type", "--delay", "60", "0.002")
