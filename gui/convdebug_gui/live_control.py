@@ -322,7 +322,7 @@ class LiveControl(QWidget):
 
 def readout(reading: Reading) -> str:
     """Device, speed, what watching costs, epoch: as far as they are known."""
-    parts = [reading.device] if reading.device else []
+    parts = [reading.device.partition(" (")[0]] if reading.device else []  # the number of threads has no room
     if reading.images_per_s is not None:
         parts.append(f"{count(reading.images_per_s)} img/s")
     if reading.overhead is not None:
