@@ -2,7 +2,7 @@
 
 from convdebug.catalogue.data_lists import AUGMENTATION, DATASETS, PREPROCESSING
 from convdebug.catalogue.entry import Entry, Table, find
-from convdebug.catalogue.lists import FAMILIES, TABLES, describe_catalogue, describe_experiments, entry_of
+from convdebug.catalogue.lists import FAMILIES, TABLES, describe_catalogue, entry_of
 from convdebug.catalogue.model_lists import ACTIVATIONS, INITIALIZERS, MODELS, TORCHVISION
 from convdebug.catalogue.training_lists import OPTIMIZERS, REGULARIZERS, SCHEDULES
 
@@ -22,7 +22,6 @@ __all__ = [
     "Entry",
     "Table",
     "describe_catalogue",
-    "describe_experiments",
     "entry_of",
     "find",
 ]

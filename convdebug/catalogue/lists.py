@@ -45,10 +45,3 @@ def describe_catalogue() -> dict[str, list[dict[str, Any]]]:
     described = {family: [entry.as_json() for entry in entries.values()] for family, entries in FAMILIES.items()}
     described["models"].append(TORCHVISION.as_json())
     return described
-
-
-def describe_experiments() -> list[dict[str, Any]]:
-    """Every experiment as plain data."""
-    from convdebug.catalogue.experiments import EXPERIMENTS
-
-    return [experiment.as_json() for experiment in EXPERIMENTS]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convdebug.commands.export import write_junit, write_report
+from convdebug.commands.export import require_folder, write_junit, write_report
 from convdebug.commands.options import (
     device_option,
     exit_code,
@@ -56,6 +56,7 @@ def check(
     """Run the sanity checks on a built-in or your own target."""
     from convdebug.checks.run import chosen_checks
 
+    require_folder(report, junit)
     wanted, unwanted = _names(only), _names(skip)
     chosen_checks(wanted, unwanted)  # an unknown name is said before anything is built
     target, _ = resolve_target(run_toml, target_name, changes, device=device)

@@ -34,6 +34,7 @@ def describe(as_json: bool) -> None:
 
 def description() -> dict[str, Any]:
     """The document of `describe --json`; loads neither torch nor Qt."""
+    from convdebug.catalogue import describe_catalogue
     from convdebug.catalogue.experiments import EXPERIMENTS
     from convdebug.checks import CHECKS
     from convdebug.config import RunConfig
@@ -44,30 +45,12 @@ def description() -> dict[str, Any]:
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         "devices": devices(),
         "schema": RunConfig.json_schema(),
-        "catalogue": catalogue(),
+        "catalogue": describe_catalogue(),
         "checks": [check.as_json() for check in CHECKS],
         "rules": rules_table(),
         "experiments": [experiment.as_json() for experiment in EXPERIMENTS],
         "sessions_folder": str(default_folder()),
     }
-
-
-def catalogue() -> dict[str, list[dict[str, Any]]]:
-    """Every list of the catalogue, in the order in which it is offered."""
-    from convdebug import catalogue as lists
-
-    tables = {
-        "datasets": lists.DATASETS,
-        "preprocessing": lists.PREPROCESSING,
-        "augmentation": lists.AUGMENTATION,
-        "models": lists.MODELS,
-        "activations": lists.ACTIVATIONS,
-        "initializers": lists.INITIALIZERS,
-        "optimizers": lists.OPTIMIZERS,
-        "schedules": lists.SCHEDULES,
-        "regularizers": lists.REGULARIZERS,
-    }
-    return {kind: [entry.as_json() for entry in table.values()] for kind, table in tables.items()}
 
 
 def devices() -> list[dict[str, str]]:

@@ -51,6 +51,13 @@ def write_junit(results: Any, path: Path) -> None:
         junit.write(results, path)
 
 
+def require_folder(*paths: Path | None) -> None:
+    """UserError where a file is wanted in a folder that is not there: said before the work, not after it."""
+    for path in paths:
+        if path is not None and not path.absolute().parent.is_dir():
+            raise UserError(f"{path}: its folder does not exist")
+
+
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
     try:

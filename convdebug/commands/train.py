@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convdebug.commands.export import require_folder, write_report
 from convdebug.commands.options import (
     device_option,
     exit_code,
@@ -68,6 +69,7 @@ def train(
     as_json: bool,
 ) -> int:
     """Train and record, with live rules beside; Ctrl-C leaves a complete session that can be resumed."""
+    require_folder(report)
     if resume is not None:
         job = resumed_job(resume, target_name, changes, steps, device)
         path = session_path or resume
@@ -82,8 +84,6 @@ def train(
         raise
     diagnoses = say(path, run, as_json)
     if report is not None:
-        from convdebug.commands.export import write_report
-
         write_report(path, report)
     return exit_code(diagnoses, fail_on)
 

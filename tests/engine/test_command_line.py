@@ -42,6 +42,8 @@ def complaint(capsys, *arguments: str) -> str:
         (["train", "--steps", "0"], ["--steps"]),
         (["check", "--only", "overfit-21"], ["overfit-21", "nearest: overfit-20"]),
         (["check", "--skip", "dato"], ["nearest: data"]),
+        (["check", "--report", "/no/such/folder/report.html"], ["/no/such/folder/report.html"]),
+        (["train", "--steps", "2", "--report", "/no/such/folder/report.html"], ["/no/such/folder/report.html"]),
         (["explain", "dead-rlu"], ["dead-rlu", "nearest: dead-relu"]),
         (["sweep", "--lr", "1:0.1"], ["1:0.1", "0.1:1"]),
         (["sweep", "--lr", "low:high"], ["low:high"]),

@@ -74,6 +74,7 @@ def test_a_killed_engine_is_told_the_data_stay_and_run_works_again(qtbot, bench,
     with Session.open(first) as session:
         assert session.run().steps >= steps
     bench.form.load(tiny)
+    qtbot.waitUntil(lambda: bench.live.state == State.IDLE and bench.banner.again.isVisible(), timeout=15_000)
     with qtbot.waitSignal(bench.ended, timeout=START_MS):
         qtbot.mouseClick(bench.banner.again, Qt.MouseButton.LeftButton)
     assert bench.path != first
