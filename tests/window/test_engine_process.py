@@ -125,19 +125,12 @@ def test_a_missing_interpreter_is_a_missing_engine(qtbot, qapp):
     assert "/nowhere/python" in result.line
 
 
-def test_a_missing_package_is_a_missing_engine(qtbot, engine, monkeypatch, tmp_path):
+def test_a_missing_package_is_a_missing_engine(qtbot, monkeypatch, tmp_path):
     monkeypatch.setenv("PYTHONPATH", "")
     monkeypatch.chdir(tmp_path)
-    if subprocess.run([sys.executable, "-c", "import convdebug"], capture_output=True).returncode == 0:
-        monkeypatch.setenv("PYTHONPATH", str(hide(tmp_path)))
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "bare")], check=True)
+    engine = EngineProcess(program=str(tmp_path / "bare" / "bin" / "python"))
     assert run(qtbot, engine, ["describe"]).ending == Ending.MISSING
-
-
-def hide(folder: Path) -> Path:
-    """A folder whose `convdebug` cannot be imported for want of torch."""
-    (folder / "convdebug").mkdir()
-    (folder / "convdebug" / "__main__.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\")\n")
-    return folder
 
 
 def test_the_engine_runs_at_low_priority_with_passive_waiting(qtbot, engine, monkeypatch, tmp_path, slow):
