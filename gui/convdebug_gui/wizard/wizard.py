@@ -216,8 +216,8 @@ class Wizard(QWidget):
             self.path = new_session(f"check-{self.form.subject}", self._folder)
         self._following = True
         self.banner.show_notice(None)
-        self.runs.start(ids, self.form.arguments(), self._seconds(len(ids)), self.path)
         self.show_page(ids[0])
+        self.runs.start(ids, self.form.arguments(), self._seconds(len(ids)), self.path)
 
     def _seconds(self, count: int) -> int:
         return max(LEAST_SECONDS, round(self.setup.seconds * (count / len(self.checks)) ** 0.5))
