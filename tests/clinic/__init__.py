@@ -1,0 +1,1 @@
+"""The clinic: many sick and healthy trainings, and how well the rules tell them."""
