@@ -11,6 +11,7 @@ import convdebug
 from convdebug.rules import diagnose
 from convdebug_sessions import Session
 
+ENTROPY = nn.CrossEntropyLoss()
 PATTERNS = torch.randn(10, 3, 6, 6, generator=torch.Generator().manual_seed(5))
 HEALTHY = {}
 
@@ -81,7 +82,7 @@ def test_any_way_of_zeroing_is_seen(tmp_path, name):
     if name == "after the step":
         optimizer.register_step_post_hook(lambda *_: by_hand())
     path = tmp_path / "run.convdebug"
-    train(path, model, optimizer, F.cross_entropy, ways[name])
+    train(path, model, optimizer, ENTROPY, ways[name])
     assert severe(path) == []
     with Session.open(path) as session:
         seen = "optimizer/0/carried" in session.series_names()
@@ -139,21 +140,21 @@ def a_frozen_backbone_that_the_optimizer_does_not_hold(path):
     model = net(modes=True)
     model[:5].requires_grad_(False).eval()
     model.train = lambda mode=True: model
-    train(path, model, sgd(model[-1].parameters()), F.cross_entropy)
+    train(path, model, sgd(model[-1].parameters()), ENTROPY)
 
 
 @healthy
 def a_frozen_backbone_that_the_optimizer_holds(path):
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 10))
     model[:4].requires_grad_(False)
-    train(path, model, sgd(model.parameters()), F.cross_entropy)
+    train(path, model, sgd(model.parameters()), ENTROPY)
 
 
 @healthy
 def a_head_trained_on_features_that_nobody_froze(path):
     layers = [part for _ in range(3) for part in (nn.Conv2d(3, 3, 3, padding=1), nn.ReLU())]
     model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(108, 10))
-    train(path, model, sgd(model[-1].parameters()), F.cross_entropy)
+    train(path, model, sgd(model[-1].parameters()), ENTROPY)
 
 
 @healthy
@@ -164,7 +165,7 @@ def fine_tuning_of_what_was_learned_before(path):
         optimizer.zero_grad()
         F.cross_entropy(model(inputs), labels).backward()
         optimizer.step()
-    train(path, model, sgd(model.parameters(), 1e-3), F.cross_entropy)
+    train(path, model, sgd(model.parameters(), 1e-3), ENTROPY)
 
 
 @healthy
@@ -175,7 +176,7 @@ def batch_norm_kept_in_evaluation_mode(path):
             return self[1].eval() and self
 
     model = Kept(*net(modes=True)).train()
-    train(path, model, sgd(model.parameters()), F.cross_entropy)
+    train(path, model, sgd(model.parameters()), ENTROPY)
 
 
 @healthy
@@ -259,9 +260,7 @@ def a_tiny_sorted_data_set(path):
     inputs = torch.randn(20, 3, 6, 6) + PATTERNS[labels]
     parts = list(zip(inputs.split(4), labels.split(4), strict=True))
     model = net()
-    train(
-        path, model, sgd(model.parameters(), 0.005), F.cross_entropy, data=itertools.islice(itertools.cycle(parts), 60)
-    )
+    train(path, model, sgd(model.parameters(), 0.005), ENTROPY, data=itertools.islice(itertools.cycle(parts), 60))
 
 
 @healthy
