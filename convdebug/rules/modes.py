@@ -7,7 +7,7 @@ from convdebug.rules.facts import Facts
 from convdebug.rules.rule import Finding, Rule
 from convdebug_sessions import Remedy
 
-ENOUGH_ROWS = 3
+ENOUGH_ROWS = 2
 PERSISTENT = 0.8
 NAMED = 3
 RARE = 0.2  # stretches of passes without gradients for each step: more often, they belong to the training

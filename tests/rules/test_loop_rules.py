@@ -165,7 +165,7 @@ def evaluation_mode_kept_after_the_first_validation(watch):
     model = net(modes=True)
     optimizer = sgd(model.parameters())
     with watch(model, optimizer) as watched:
-        for number, (inputs, labels) in enumerate(batches(80)):
+        for number, (inputs, labels) in enumerate(batches(70)):
             loss = F.cross_entropy(model(inputs), labels)
             step_of(optimizer, loss)
             watched.step(loss)
