@@ -10,6 +10,7 @@ from torch import nn
 
 from convdebug.batches import split_batch
 from convdebug.checks.bench import Bench, Outcome
+from convdebug.checks.chart import Chart
 from convdebug.checks.fingerprint import fingerprint
 from convdebug.learner import Learner
 from convdebug.search.short_training import learner_of, seed_all
@@ -45,9 +46,8 @@ def run(bench: Bench) -> Outcome:
         "at_step": None if found is None else found[0],
     }
     bench.run.event("determinism", None, **measured)
-    group = bench.run.group(("train/loss",))
-    for step, loss in enumerate(first.losses):
-        group.append(step, (loss,))
+    chart = Chart("loss", {"first": first.losses, "again": again.losses}, "step")
+    bench.run.event("chart", None, **chart.as_json())
     return Outcome(_summary(measured), measured, {"same": True}, bench.ask_rules("not-deterministic"))
 
 

@@ -9,6 +9,7 @@ import torch
 
 from convdebug.batches import call_model, split_batch, to_device
 from convdebug.checks.bench import Bench, Outcome
+from convdebug.checks.chart import Chart
 from convdebug.instruments.opening import accelerators
 from convdebug.learner import Learner
 from convdebug.search.short_training import learner_of, seed_all
@@ -54,6 +55,8 @@ def run(bench: Bench) -> Outcome:
         "waiting_for_data": seconds["data"] / whole,
         "milliseconds": {phase: 1000 * value for phase, value in seconds.items()},
     }
+    chart = Chart("milliseconds", {"": [1000 * value for value in seconds.values()]}, names=phases, bars=True)
+    bench.run.event("chart", None, **chart.as_json())
     diagnoses = bench.ask_rules("data-bound", "device-idle")
     return Outcome(_summary(measured, seconds), measured, {"waiting_for_data": 0.0}, diagnoses)
 

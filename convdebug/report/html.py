@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from convdebug import __version__
 from convdebug.checks import CHECKS
-from convdebug.report import bars, curves, depth, pictures, rates, summary
+from convdebug.report import curves, depth, pictures, rates, summary
 from convdebug.report.drawing import DARK, LIGHT, Board, board_settings
 from convdebug_sessions import Run, Session
 
@@ -125,11 +125,11 @@ def _check_view(session: Session, row: summary.CheckRow) -> CheckView:
 
 
 def _small_figure(session: Session, row: summary.CheckRow) -> Board | None:
-    """The loss of a check or of the one run it made, else the numbers it measured by name."""
+    """What a check drew or its loss, else the loss of the one run it made."""
     made = [run for run in session.runs if run.parent == row.run.id]
     own = [row.run, *(made if len(made) == 1 else [])]
     found = (curves.small_figure(session, run) for run in own)
-    return next((board for board in found if board is not None), None) or bars.small_bars(row.result)
+    return next((board for board in found if board is not None), None)
 
 
 def _sweep_figures(session: Session, rows: Sequence[summary.CheckRow]) -> list[Figure]:

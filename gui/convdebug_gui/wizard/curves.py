@@ -35,8 +35,6 @@ class Picture:
     points: bool = False
     level: float | None = None
     level_name: str = ""
-    bars: tuple[str, ...] = ()
-    """Names of horizontal bars, whose lengths are the `y` of the only line."""
 
 
 def picture_of(session: Session, run: Run, result: Mapping[str, Any]) -> Picture | None:
@@ -84,9 +82,6 @@ def _measured(result: Mapping[str, Any]) -> Picture | None:
     if key is None or len(lists[key]) < 3:
         return None
     y = lists[key]
-    if isinstance(measured[key], Mapping):
-        bars = tuple(str(name).replace("_", " ") for name in measured[key])
-        return Picture((Line(np.arange(len(y), dtype=float), y),), "", key.replace("_", " "), bars=bars)
     return Picture((Line(np.arange(len(y), dtype=float), y),), "", key.replace("_", " "), log_y=_wide(y), points=True)
 
 

@@ -9,7 +9,6 @@ from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from convdebug_gui.theme import theme, with_alpha
 from convdebug_gui.ticks import axis_steps, few_ticks, log_ticks, short_number
-from convdebug_gui.wizard.bars import paint_bars
 from convdebug_gui.wizard.curves import Line, Picture
 
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -31,7 +30,7 @@ class SmallPlot(QWidget):
 
     def show_picture(self, picture: Picture | None, empty: str = "") -> None:
         self.picture, self._empty = picture, empty or self._empty
-        self.setAccessibleName(_words(picture) if picture is not None else self._empty)
+        self.setAccessibleName(f"{picture.y_label} against {picture.x_label}" if picture is not None else self._empty)
         self.update()
 
     def sizeHint(self) -> QSize:
@@ -47,8 +46,6 @@ class SmallPlot(QWidget):
         if self.picture is None:
             painter.setPen(QColor(theme().tokens.dim))
             painter.drawText(QRectF(self.rect()), int(CENTER | Qt.TextFlag.TextWordWrap), self._empty)
-        elif self.picture.bars:
-            paint_bars(painter, QRectF(self.rect()), self.picture)
         else:
             self._paint(painter, self.picture)
         painter.end()
@@ -118,13 +115,6 @@ class SmallPlot(QWidget):
         for place in (place for place, fine in zip(places, good, strict=True) if not fine):
             painter.drawEllipse(QPointF(place, box.top()), 2.6, 2.6)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-
-
-def _words(picture: Picture) -> str:
-    if not picture.bars:
-        return f"{picture.y_label} against {picture.x_label}"
-    pairs = zip(picture.bars, picture.lines[0].y, strict=True)
-    return f"{picture.y_label}: " + ", ".join(f"{name} {short_number(value)}" for name, value in pairs)
 
 
 def _scaled(values: np.ndarray, log: bool) -> np.ndarray:
