@@ -4,9 +4,13 @@ from typing import Any
 
 from convdebug.errors import UserError, nearest
 from convdebug.rules import (
+    augmentation,
     constant_output,
     data_bound,
     dead_relu,
+    determinism,
+    device,
+    examples,
     exploding_activations,
     exploding_gradient,
     gradients_accumulate,
@@ -48,6 +52,11 @@ RULES: list[Rule] = [
     loss_inputs.DOUBLE_SOFTMAX,
     loss_inputs.DOUBLE_SIGMOID,
     loss_inputs.LOGARITHMS,
+    examples.OVERLAP_RULE,
+    examples.SPLITS_RULE,
+    examples.COPIES_RULE,
+    augmentation.RULE,
+    determinism.RULE,
     loss_summed.RULE,
     loss_inputs.BROADCAST,
     modes.WHILE_TRAINING,
@@ -71,6 +80,8 @@ RULES: list[Rule] = [
     overfitting.RULE,
     underfitting.RULE,
     data_bound.RULE,
+    device.SYNC,
+    device.IDLE,
 ]
 
 
