@@ -4,12 +4,14 @@ from typing import Any
 
 from convdebug.errors import UserError, nearest
 from convdebug.rules import (
+    batch_mixing,
     constant_output,
     data_bound,
     dead_relu,
     exploding_activations,
     exploding_gradient,
     initial_loss_off,
+    input_ignored,
     inputs,
     labels,
     learning_rate_too_high,
@@ -19,11 +21,13 @@ from convdebug.rules import (
     loss_not_decreasing,
     loss_summed,
     overfitting,
+    regularization_without_effect,
     saturated_units,
     symmetric_weights,
     underfitting,
     vanishing_activations,
     vanishing_gradient,
+    wrong_gradient,
 )
 from convdebug.rules.causes import CAUSES
 from convdebug.rules.rule import Rule
@@ -35,6 +39,10 @@ RULES: list[Rule] = [
     labels.OUT_OF_RANGE,
     labels.IMBALANCED,
     loss_summed.RULE,
+    batch_mixing.RULE,
+    wrong_gradient.RULE,
+    input_ignored.RULE,
+    regularization_without_effect.RULE,
     initial_loss_off.RULE,
     symmetric_weights.RULE,
     vanishing_activations.RULE,
