@@ -170,8 +170,8 @@ def _measured(layers: list[dict[str, Any]]) -> dict[str, Any]:
 def _summary(layers: list[dict[str, Any]]) -> str:
     path, measured = _path(layers), _measured(layers)
     text = (
-        f"deviation {measured['first deviation']:.3g} after {path[0]['name']} and {measured['last deviation']:.3g} after "
-        f"{path[-1]['name']}, × {measured['factor a layer']:.2f} a layer over {len(path)} layers"
+        f"deviation {measured['first deviation']:.3g} after {path[0]['name']} and "
+        f"{measured['last deviation']:.3g} after {path[-1]['name']}, × {measured['factor a layer']:.2f} a layer over {len(path)} layers"
     )
     if not math.isnan(measured["saturated"]):
         text += f"; at most {measured['saturated']:.0%} of a layer's values are saturated"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from convdebug.batches import generator, seeded, to_device
+from convdebug.batches import generator, seeded
 from convdebug.checks.bench import Bench, Outcome, Skipped
 from convdebug.checks.chart import Chart
 from convdebug.checks.probing import few_examples, mapped, moved, scores_of, tensors_in
@@ -79,7 +79,9 @@ def _refuse_pairs(bench: Bench, model: nn.Module, inputs: Any) -> None:
     if whole.ndim == 0 or whole.shape[0] % count or fewer.shape[0] % (count - 1):
         raise Skipped(f"the output of {count} examples has the shape {tuple(whole.shape)}: no axis of examples")
     if whole.shape[1:] != fewer.shape[1:]:
-        raise Skipped(f"the output {tuple(whole.shape)} compares every example with every other, so it mixes on purpose")
+        raise Skipped(
+            f"the output {tuple(whole.shape)} compares every example with every other, so it mixes on purpose"
+        )
 
 
 def _is_per_example(value: Tensor, count: int) -> bool:
@@ -204,9 +206,8 @@ def _tell(bench: Bench, by_gradient: Tensor | None, by_exchange: float, place: s
 
 def _summary(measured: dict[str, Any], known: list[str]) -> str:
     change, gradient = measured["change_by_others"], measured["gradient_of_others"]
-    text = (
-        f"exchanging the other {measured['examples'] - 1} examples of the batch moves an output by {change:.1g} of its size"
-    )
+    others = measured["examples"] - 1
+    text = f"exchanging the other {others} examples of the batch moves an output by {change:.1g} of its size"
     if gradient == gradient:
         text += f", and its gradient by their inputs is {gradient:.1g} of that by its own"
     if known:

@@ -194,7 +194,9 @@ def _ready(subject: Subject) -> Subject:
     if not math.isfinite(first):
         raise Skipped(f"the loss is {first} before any update, so it has no slope")
     if first != again:
-        raise Skipped(f"the same batch and seed give the loss {first:.9g}, then {again:.9g}: it cannot be differentiated")
+        raise Skipped(
+            f"the same batch and seed give the loss {first:.9g}, then {again:.9g}: it cannot be differentiated"
+        )
     return subject
 
 

@@ -71,7 +71,13 @@ def run(bench: Bench) -> Outcome:
     _tell(bench, best)
     real, empty = best.last
     _require_progress(best, real, empty)
-    measured = {"real": real, "blank": empty, "first": best.real[0], "steps": len(best.real), "optimizer": best.optimizer}
+    measured = {
+        "real": real,
+        "blank": empty,
+        "first": best.real[0],
+        "steps": len(best.real),
+        "optimizer": best.optimizer,
+    }
     return Outcome(_summary(best), measured, {"real": BETTER * empty}, bench.ask_rules("input-ignored"))
 
 
@@ -80,13 +86,13 @@ def _require_progress(pair: Pair, real: float, blank: float) -> None:
         return
     if not pair.learned:
         raise Skipped(
-            f"neither real nor blank inputs bring the loss down in {len(pair.real)} steps ({real:.4g} and {blank:.4g}); "
-            "overfit-20 and lr-sweep ask why"
+            f"neither real nor blank inputs bring the loss down in {len(pair.real)} steps ({real:.4g} and "
+            f"{blank:.4g}); overfit-20 and lr-sweep ask why"
         )
     if len(pair.real) < LEAST_STEPS:
         raise Skipped(
-            f"the time allowed only {len(pair.real)} steps, after which the loss is {real:.4g} with the real inputs and "
-            f"{blank:.4g} with blank ones; give it a larger --budget"
+            f"the time allowed only {len(pair.real)} steps, after which the loss is {real:.4g} with the real inputs "
+            f"and {blank:.4g} with blank ones; give it a larger --budget"
         )
 
 
@@ -142,9 +148,7 @@ def _learner(bench: Bench, target: Target, how: dict[str, Any]) -> Learner:
     return Learner(target, model.to(bench.device).train(), torch.optim.Adam(moving, lr=how["adam"]), bench.device)
 
 
-def _train(
-    bench: Bench, target: Target, how: dict[str, Any], real: list[Any], blank: list[Any], share: float
-) -> Pair:
+def _train(bench: Bench, target: Target, how: dict[str, Any], real: list[Any], blank: list[Any], share: float) -> Pair:
     """Both trainings step by step side by side, so that the clock stops them at the same place."""
     learners = [_learner(bench, target, how) for _ in range(2)]
     optimizer = learners[0].optimizer
@@ -155,7 +159,9 @@ def _train(
             seed_all(bench.seed + step)
             learner.step(batches[step % len(batches)])
             losses.append(float(learner.loss))
-        bench.progress(step + 1, STEPS, f"{pair.optimizer}: {pair.real[-1]:.4g} with inputs, {pair.blank[-1]:.4g} without")
+        bench.progress(
+            step + 1, STEPS, f"{pair.optimizer}: {pair.real[-1]:.4g} with inputs, {pair.blank[-1]:.4g} without"
+        )
         over = step + 1 >= STEPS or bench.elapsed - began > share * bench.seconds
         if over or (step + 1 >= LEAST_STEPS and pair.better) or not math.isfinite(pair.real[-1]):
             break
@@ -196,6 +202,6 @@ def _wide(pair: Pair) -> bool:
 def _summary(pair: Pair) -> str:
     real, blank = pair.last
     return (
-        f"after {len(pair.real)} steps ({pair.optimizer}) the loss is {real:.4g} with the real inputs and {blank:.4g} with "
-        f"blank ones; it began at {pair.real[0]:.4g}"
+        f"after {len(pair.real)} steps ({pair.optimizer}) the loss is {real:.4g} with the real inputs and "
+        f"{blank:.4g} with blank ones; it began at {pair.real[0]:.4g}"
     )

@@ -167,7 +167,10 @@ def _summary(measured: dict[str, Any], fates: list[Fate]) -> str:
     if not measured["trainable"]:
         return text
     changes = sorted(each.change for each in fates if each.trainable)
-    return text + f", each has a gradient, is held once and changed in {STEPS} steps, by {changes[0]:.1g} to {changes[-1]:.1g}"
+    return (
+        text
+        + f", each has a gradient, is held once and changed in {STEPS} steps, by {changes[0]:.1g} to {changes[-1]:.1g}"
+    )
 
 
 def _diagnoses(bench: Bench, fates: list[Fate]) -> list[Diagnosis]:
@@ -207,7 +210,8 @@ def _no_gradient(bench: Bench, lost: list[Fate], fates: list[Fate]) -> Diagnosis
         "no-gradient",
         "error" if whole else "warning",
         f"No gradient reaches {'any parameter' if all_of_them else listed([each.name for each in lost])} in "
-        f"{STEPS} steps: the loss does not depend on {'them' if len(lost) > 1 else 'it'}, or the graph is cut in between.",
+        f"{STEPS} steps: the loss does not depend on {'them' if len(lost) > 1 else 'it'}, or the graph is cut in "
+        "between.",
         remedies=[
             Remedy("Look for detach(), .data, no_grad(), item() or numpy() between these layers and the loss."),
             Remedy("Take modules that forward never calls out of the model."),
@@ -279,8 +283,8 @@ def _rounded_away(bench: Bench, fates: list[Fate]) -> Diagnosis:
     return bench.finding(
         "frozen-parameters",
         "warning",
-        f"{listed([each.name for each in fates])} have gradients and are held by the optimizer, yet not one bit changed "
-        f"in {STEPS} steps at rate {rate:g}: the steps are lost in rounding, or the optimizer does not step.",
+        f"{listed([each.name for each in fates])} have gradients and are held by the optimizer, yet not one bit "
+        f"changed in {STEPS} steps at rate {rate:g}: the steps are lost in rounding, or the optimizer does not step.",
         remedies=[Remedy("Raise the learning rate; keep the weights in float32."), Remedy("Call optimizer.step().")],
         **_placed(fates),
     )

@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +41,7 @@ class Rung:
 def run(bench: Bench) -> Outcome:
     """The same weights and batch at rising strengths: the penalty in the loss, or the weight decay of the optimizer."""
     what, own, rungs = _ladder(bench)
-    rises = all(after.loss > before.loss for before, after in zip(rungs, rungs[1:], strict=False))
+    rises = all(after.loss > before.loss for before, after in pairwise(rungs))
     pulls = rungs[-1].pull > max(rungs[0].pull, 0.0)
     bench.run.event("regularization", 0, what=what, rungs=[vars(each) for each in rungs], rises=rises, pulls=pulls)
     _draw(bench, what, rungs)
@@ -70,7 +70,8 @@ def _ladder(bench: Bench) -> tuple[str, float | None, list[Rung]]:
     groups = [group for group in optimizer.param_groups if "weight_decay" in group]
     if not groups:
         raise Skipped(
-            f"{type(optimizer).__name__} has no weight decay and the target no penalty: its regularization cannot be changed"
+            f"{type(optimizer).__name__} has no weight decay and the target no penalty: its regularization cannot be "
+            "changed"
         )
     own = max(float(group["weight_decay"]) for group in groups)
     return "weight decay of the optimizer", own, _by_decay(bench, model, optimizer, own)

@@ -61,8 +61,8 @@ CHECKS = [
         "regularization-raises-loss",
         "Regularization raises the loss",
         "Does the loss go up when regularization does?",
-        "A penalty that is not in the loss, or a weight decay that nobody applies, regularizes nothing. The same weights "
-        "and batch are tried at rising strengths.",
+        "A penalty that is not in the loss, or a weight decay that nobody applies, regularizes nothing. The same "
+        "weights and batch are tried at rising strengths.",
         "lecture, “Double-check that the Loss is Reasonable”: crank up regularization, the loss went up, good",
         share=0.3,
         needs=("data",),
@@ -71,7 +71,8 @@ CHECKS = [
         "activations-at-init",
         "Activations at initialization",
         "How do the means and deviations of the activations go through depth: do they vanish, explode, saturate, die?",
-        "What is lost on the way through fresh weights cannot be learned from, and the gradient is lost the same way back.",
+        "What is lost on the way through fresh weights cannot be learned from, and the gradient is lost the same way "
+        "back.",
         "lecture, “Look at Some Activation Statistics” and “Xavier Initialization”",
         needs=("data",),
     ),

@@ -66,7 +66,9 @@ def run(bench: Bench) -> Outcome:
     }
     _draw(bench, training.difference, between, evaluation.difference)
     diagnoses = _awake_in_evaluation(bench, evaluation)
-    diagnoses += _held(bench, model, modal, still) if still else _unused(bench, modal, max(between, training.difference))
+    diagnoses += (
+        _held(bench, model, modal, still) if still else _unused(bench, modal, max(between, training.difference))
+    )
     return Outcome(_summary(measured), measured, {"evaluation twice": 0.0}, diagnoses)
 
 

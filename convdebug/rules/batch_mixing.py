@@ -20,8 +20,8 @@ def judge(facts: Facts) -> Finding | None:
     module = str(data.get("module") or "")
     return Finding(
         "error",
-        f"The output of one example depends on the other examples of its batch, in evaluation mode: {_seen(gradient, change)}."
-        f"{_place(module)} Predictions then change with the company an example is in, and the loss rewards leaking.",
+        "The output of one example depends on the other examples of its batch, in evaluation mode: "
+        f"{_seen(gradient, change)}.{_place(module)} Predictions then change with the company an example is in, and the loss rewards leaking.",
         layer=module or None,
         first_step=step,
         last_step=step,

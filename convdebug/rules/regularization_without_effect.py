@@ -21,8 +21,8 @@ def judge(facts: Facts) -> Finding | None:
         )
     elif not data["pulls"]:
         message = (
-            f"With {data['what']} at {number(float(last['strength']))} nothing pulls at the weights: the penalty has no "
-            "gradient, or the optimizer does not use its weight_decay."
+            f"With {data['what']} at {number(float(last['strength']))} nothing pulls at the weights: the penalty has "
+            "no gradient, or the optimizer does not use its weight_decay."
         )
     else:
         return None
@@ -42,8 +42,8 @@ RULE = Rule(
     title="Regularization has no effect",
     group="implementation",
     severities=("warning",),
-    meaning="The loss does not go up when the strength of the regularization does, or the optimizer's weight decay does "
-    "not shrink the weights: what was set does not reach the training.",
+    meaning="The loss does not go up when the strength of the regularization does, or the optimizer's weight decay "
+    "does not shrink the weights: what was set does not reach the training.",
     causes="A penalty that is computed and not added, detached or subtracted; a decay in a parameter group without "
     "weights; an optimizer of one's own that ignores its weight_decay.",
     remedies="Add the penalty to what backward is called on; put the weights into the group with the decay.",
