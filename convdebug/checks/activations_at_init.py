@@ -28,7 +28,7 @@ class Standing(torch.optim.Optimizer):
     def __init__(self, parameters: Sequence[nn.Parameter], lr: float) -> None:
         super().__init__(parameters, {"lr": lr})
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Ask the closure for the loss, where there is one."""
         return closure() if closure is not None else None
 
@@ -171,7 +171,8 @@ def _summary(layers: list[dict[str, Any]]) -> str:
     path, measured = _path(layers), _measured(layers)
     text = (
         f"deviation {measured['first deviation']:.3g} after {path[0]['name']} and "
-        f"{measured['last deviation']:.3g} after {path[-1]['name']}, × {measured['factor a layer']:.2f} a layer over {len(path)} layers"
+        f"{measured['last deviation']:.3g} after {path[-1]['name']}, "
+        f"× {measured['factor a layer']:.2f} a layer over {len(path)} layers"
     )
     if not math.isnan(measured["saturated"]):
         text += f"; at most {measured['saturated']:.0%} of a layer's values are saturated"

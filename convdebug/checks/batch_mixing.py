@@ -130,24 +130,28 @@ def _others(influence: Tensor) -> float:
 
 
 def _exchanged(bench: Bench, model: nn.Module, inputs: Any) -> tuple[float, str]:
-    """How far the first output moves when the other examples are others, and the first module where it does."""
+    """How far an output moves when the other examples are others, and the first module where it does.
+
+    The first example and the last one are kept in turn: some leaks (a running sum) go one way.
+    """
     count = _count(inputs)
-    first = Rows(model, count)
-    second = Rows(model, count)
-    before = first.of(bench, inputs)
-    after = second.of(bench, mapped(inputs, lambda each: _exchange(each, count)))
-    return _change(before, after), _first_difference(first.kept, second.kept)
+    found = []
+    for kept in (0, count - 1):
+        first, second = Rows(model, count, kept), Rows(model, count, kept)
+        before = first.of(bench, inputs)
+        after = second.of(bench, mapped(inputs, lambda each, kept=kept: _exchange(each, count, kept)))
+        found.append((_change(before, after), _first_difference(first.kept, second.kept)))
+    return max(found)
 
 
-def _exchange(value: Tensor, count: int) -> Tensor:
-    """The first example as it is, in place of each other one a neighbour, turned around where it is of real numbers."""
+def _exchange(value: Tensor, count: int, kept: int) -> Tensor:
+    """One example as it is, in place of each other one its neighbour, turned around where it is of real numbers."""
     if not _is_per_example(value, count):
         return value
-    changed = torch.cat([value[:1], value[1:].roll(1, 0)])
+    changed = value.roll(1, 0)
     if value.is_floating_point():
-        changed[1:] = -1.5 * changed[1:]
-    elif count > 2:
-        changed[1] = value[0]
+        changed = -1.5 * changed
+    changed[kept] = value[kept]
     return changed
 
 
@@ -157,14 +161,14 @@ def _change(before: Tensor, after: Tensor) -> float:
 
 
 class Rows:
-    """Keeps what each leaf module puts out for the first example of a batch."""
+    """Keeps what each leaf module puts out for one example of a batch."""
 
-    def __init__(self, model: nn.Module, count: int) -> None:
-        self.model, self.count = model, count
+    def __init__(self, model: nn.Module, count: int, example: int) -> None:
+        self.model, self.count, self.example = model, count, example
         self.kept: list[tuple[str, Tensor]] = []
 
     def of(self, bench: Bench, inputs: Any) -> Tensor:
-        """The first example's output."""
+        """The example's output."""
         hooks = [
             module.register_forward_hook(lambda _module, _inputs, output, name=name: self._keep(name, output))
             for name, module in self.model.named_modules()
@@ -172,7 +176,7 @@ class Rows:
         ]
         try:
             with torch.no_grad():
-                return _rows(_scores(bench, self.model, inputs), self.count)[0].double().cpu()
+                return _rows(_scores(bench, self.model, inputs), self.count)[self.example].double().cpu()
         finally:
             for hook in hooks:
                 hook.remove()
@@ -180,7 +184,7 @@ class Rows:
     def _keep(self, name: str, output: Any) -> None:
         found = first_tensor(output)
         if found is not None and found.ndim and len(found) == self.count:
-            self.kept.append((name, found[0].detach().double().cpu().clone()))
+            self.kept.append((name, found[self.example].detach().double().cpu().clone()))
 
 
 def _first_difference(before: Sequence[tuple[str, Tensor]], after: Sequence[tuple[str, Tensor]]) -> str:

@@ -64,7 +64,8 @@ def run(bench: Bench) -> Outcome:
     learner = learner_of(bench.target, bench.target.build(bench.seed), bench.device)
     batches = held_batches(bench.target, STEPS, bench.device)
     fates = _fates(learner)
-    _train(bench, learner, batches, fates)
+    if any(each.trainable for each in fates):
+        _train(bench, learner, batches, fates)
     bench.run.event("parameters", 0, parameters=[_as_json(each) for each in fates])
     _draw(bench, fates)
     measured = _measured(fates)
@@ -93,7 +94,8 @@ def _train(bench: Bench, learner: Learner, batches: list[Any], fates: list[Fate]
     seed_all(bench.seed)
     try:
         for step in range(STEPS):
-            learner.step(batches[step % len(batches)])
+            if not _stepped(learner, batches[step % len(batches)]):
+                break
             see()
             group.append(step, (float(learner.loss),))
             bench.progress(step + 1, STEPS, "steps with the target's own optimizer")
@@ -102,6 +104,17 @@ def _train(bench: Bench, learner: Learner, batches: list[Any], fates: list[Fate]
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _stepped(learner: Learner, batch: Any) -> bool:
+    """One step; False where the loss hangs on no parameter at all, so that there is nothing to go back to."""
+    try:
+        learner.step(batch)
+    except RuntimeError as error:
+        if "does not require grad" in str(error):
+            return False
+        raise
+    return True
 
 
 def _as_json(fate: Fate) -> dict[str, Any]:

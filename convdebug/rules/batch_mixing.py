@@ -21,7 +21,8 @@ def judge(facts: Facts) -> Finding | None:
     return Finding(
         "error",
         "The output of one example depends on the other examples of its batch, in evaluation mode: "
-        f"{_seen(gradient, change)}.{_place(module)} Predictions then change with the company an example is in, and the loss rewards leaking.",
+        f"{_seen(gradient, change)}.{_place(module)} "
+        "Predictions then change with the company an example is in, and the loss rewards leaking.",
         layer=module or None,
         first_step=step,
         last_step=step,
