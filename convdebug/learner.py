@@ -51,9 +51,10 @@ class Learner:
         if self.target.train_step is not None:
             self.right = self.penalty = None
             with users_code(f"train_step of {self.target.name}"):
-                self.loss = self.target.train_step(self.model, batch, self.target.loss, self.optimizer)
-            if self.loss is None:
+                loss = self.target.train_step(self.model, batch, self.target.loss, self.optimizer)
+            if loss is None:
                 raise UserError(f"train_step of {self.target.name} returned None, not its loss")
+            self.loss = loss.detach() if isinstance(loss, Tensor) else loss
             return
         if isinstance(self.optimizer, torch.optim.LBFGS):
             self.optimizer.step(lambda: self._backward(batch))

@@ -55,14 +55,16 @@ def watch(
     class_names: Sequence[str] | None = None,
     on_wish: Callable[[Wish], bool] | None = None,
     first_step: int = 0,
+    keep_open: bool = False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Watch:
     """Watch the training of `model`; use as `with watch(model, optimizer) as watched:` and call `watched.step(loss)`.
 
-    `session` is a file, a Recorder, or a run that is already open (which is then finished here); without one a new
-    file is made in the current folder. `overhead_budget` is the share of a step's time that measuring may cost;
-    `every=N` measures everything at every N-th step instead, whatever it costs. `images` (N, C, H, W), as the network
-    takes them, are the fixed batch whose predictions are followed; by default the first batch seen is.
+    `session` is a file, a Recorder, or a run that is already open (which is then finished here unless `keep_open`);
+    without one a new file is made in the current folder. `overhead_budget` is the share of a step's time that
+    measuring may cost; `every=N` measures everything at every N-th step instead, whatever it costs. `images`
+    (N, C, H, W), as the network takes them, are the fixed batch whose predictions are followed; by default the first
+    batch seen is.
     `checkpoints=N` keeps the weights at every N-th step. `on_wish` is offered wishes that the watch cannot grant
     itself and says whether it took them; `data.batch_size` also shows as `wanted_batch_size`. `first_step` numbers the
     first step, where a run goes on from a checkpoint. UserError for what is no model or no optimizer.
@@ -88,7 +90,8 @@ def watch(
         class_names=class_names,
         info={**run.info, **known},
     )
-    return Watch(scene, Rack(INSTRUMENTS, scene, overhead_budget, every), recorder, checkpoints, on_wish, first_step)
+    rack = Rack(INSTRUMENTS, scene, overhead_budget, every)
+    return Watch(scene, rack, recorder, checkpoints, on_wish, first_step, keep_open)
 
 
 def _require_watchable(model: Any, optimizers: Sequence[Any]) -> None:
@@ -112,6 +115,7 @@ class Watch:
         checkpoints: int,
         on_wish: Callable[[Wish], bool] | None,
         first_step: int,
+        keep_open: bool = False,
     ) -> None:
         self.run = scene.run
         self.number = first_step
@@ -120,6 +124,7 @@ class Watch:
         self._clock = scene.clock
         self._on_wish = on_wish
         self._checkpoints = checkpoints
+        self._keep_open = keep_open
         hooks = (self._before_update, self._after_update, self._attempted)
         self._stepping = Stepping(scene.model, scene.optimizers, *hooks)
         self._wishes = Wishes(scene.run, scene.optimizers, self._take_wish)
@@ -179,7 +184,8 @@ class Watch:
         self._root.detach()
         self._rack.close()
         self._scene.readback.finish()
-        self.run.finish(status, reason)
+        if not self._keep_open:
+            self.run.finish(status, reason)
         if self._recorder is not None:
             self._recorder.close()
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from convdebug.checks.chart import Chart
 from convdebug.devices import choose_device
 from convdebug.rules import RULES, Facts, rule_named
 from convdebug.target import Target
@@ -77,6 +78,10 @@ class Bench:
         self.run.event("progress", None, done=done, total=total, text=text)
         if self._on_progress is not None:
             self._on_progress(done, total, text)
+
+    def draw(self, chart: Chart) -> None:
+        """Keep the picture of this check; the last one counts."""
+        self.run.event("chart", None, **chart.as_json())
 
     def ask_rules(self, *names: str) -> list[Diagnosis]:
         """What these rules say about everything that the check has recorded so far."""

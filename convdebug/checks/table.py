@@ -58,6 +58,74 @@ CHECKS = [
         needs=("data",),
     ),
     Check(
+        "regularization-raises-loss",
+        "Regularization raises the loss",
+        "Does the loss go up when regularization does?",
+        "A penalty that is not in the loss, or a weight decay that nobody applies, regularizes nothing. The same "
+        "weights and batch are tried at rising strengths.",
+        "lecture, “Double-check that the Loss is Reasonable”: crank up regularization, the loss went up, good",
+        share=0.3,
+        needs=("data",),
+    ),
+    Check(
+        "activations-at-init",
+        "Activations at initialization",
+        "How do the means and deviations of the activations go through depth: do they vanish, explode, saturate, die?",
+        "What is lost on the way through fresh weights cannot be learned from, and the gradient is lost the same way "
+        "back.",
+        "lecture, “Look at Some Activation Statistics” and “Xavier Initialization”",
+        needs=("data",),
+    ),
+    Check(
+        "gradient-check",
+        "Gradient check",
+        "Is the gradient that backward gives the slope of the loss: the same as centred differences in float64, for a "
+        "few entries of every parameter?",
+        "A wrong backward of one's own still trains, only worse, and no curve shows it. Kinks of ReLU and max pooling "
+        "are told apart.",
+        "CS231n notes, “Gradient checks”",
+        share=3.0,
+        needs=("data",),
+    ),
+    Check(
+        "parameters",
+        "Parameters",
+        "Does every parameter receive a gradient, sit in the optimizer once, and change after a few steps?",
+        "A layer that was replaced after the optimizer was made, or is cut off from the loss, keeps its random weights "
+        "for ever while the others work around it.",
+        "PyTorch documentation, torch.optim; Zhang et al., “AutoTrainer”",
+        share=0.5,
+        needs=("data",),
+    ),
+    Check(
+        "input-independence",
+        "Input independence",
+        "Is the loss on real inputs better than on blank ones after a short training?",
+        "A network that does as well without its inputs has learned how frequent the answers are, and nothing else.",
+        "Karpathy, “A Recipe for Training Neural Networks”: input-independent baseline",
+        share=2.0,
+        needs=("data",),
+    ),
+    Check(
+        "batch-mixing",
+        "Batch mixing",
+        "Does the output of one example depend on another example of its batch, in evaluation mode?",
+        "A softmax or a view over the wrong axis mixes examples, and the network learns around it without an error. "
+        "Batch norm mixes in training only, which is known.",
+        "Karpathy, “A Recipe for Training Neural Networks”: use backprop to chart dependencies",
+        share=0.5,
+        needs=("data",),
+    ),
+    Check(
+        "train-eval",
+        "Training and evaluation mode",
+        "Do dropout and batch norm behave differently in training, and the same twice in evaluation mode?",
+        "Dropout that stays on in validation, or off in training, changes what is measured, and no error says so.",
+        "PyTorch documentation, Module.eval; lecture, “Batch Normalization” and “Dropout”",
+        share=0.3,
+        needs=("data",),
+    ),
+    Check(
         "overfit-20",
         "Overfit 20 examples",
         "Can the network learn the same 20 examples by heart, cost near zero and accuracy 1.00, "

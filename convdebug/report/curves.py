@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
+from convdebug.report.charts import small_chart
 from convdebug.report.drawing import LIGHT, Board, smooth, step_axis, value_axis
 from convdebug_sessions import Buckets, Diagnosis, Run, Session
 
@@ -77,7 +78,10 @@ def accuracy_figure(session: Session, run: Run, marks: Marks) -> Board | None:
 
 
 def small_figure(session: Session, run: Run) -> Board | None:
-    """The loss of a check in the size of a word."""
+    """What a check drew, or its loss, in the size of a word."""
+    chart = small_chart(session, run)
+    if chart is not None:
+        return chart
     train = curve(session, run, "train/loss", points=120)
     if train is None or np.isfinite(train.mean).sum() < 15:
         return None

@@ -5,6 +5,7 @@ from typing import Any
 from convdebug.errors import UserError, nearest
 from convdebug.rules import (
     augmentation,
+    batch_mixing,
     constant_output,
     data_bound,
     dead_relu,
@@ -15,6 +16,7 @@ from convdebug.rules import (
     exploding_gradient,
     gradients_accumulate,
     initial_loss_off,
+    input_ignored,
     inputs,
     labels,
     learning_rate_too_high,
@@ -26,6 +28,7 @@ from convdebug.rules import (
     loss_summed,
     modes,
     overfitting,
+    regularization_without_effect,
     saturated_units,
     standing,
     stepping,
@@ -34,6 +37,7 @@ from convdebug.rules import (
     unshuffled,
     vanishing_activations,
     vanishing_gradient,
+    wrong_gradient,
 )
 from convdebug.rules.causes import CAUSES
 from convdebug.rules.rule import Rule
@@ -63,6 +67,10 @@ RULES: list[Rule] = [
     modes.WHILE_VALIDATING,
     stepping.NOT_STEPPING,
     stepping.SKIPPED_STEPS,
+    batch_mixing.RULE,
+    wrong_gradient.RULE,
+    input_ignored.RULE,
+    regularization_without_effect.RULE,
     initial_loss_off.RULE,
     symmetric_weights.RULE,
     vanishing_activations.RULE,

@@ -35,12 +35,45 @@ class Picture:
     points: bool = False
     level: float | None = None
     level_name: str = ""
+    places: tuple[str, ...] = ()
+    """Names along the x-axis (layers, parameters), where it is no number."""
+    columns: bool = False
+    """Whether each value is a column instead of a point of a line."""
+    legend: bool = False
+    """Whether the lines are to be told apart by their names."""
 
 
 def picture_of(session: Session, run: Run, result: Mapping[str, Any]) -> Picture | None:
-    """The plot of a check: final loss against the rate where rates were swept, else losses, else what was measured."""
+    """The plot of a check: its own chart, else last loss against rates that were swept, else losses, else numbers."""
     trials = [other for other in session.runs if other.parent == run.id]
-    return _swept(session, trials) or _losses(session, [run, *trials]) or _measured(result)
+    return _charted(session, run) or _swept(session, trials) or _losses(session, [run, *trials]) or _measured(result)
+
+
+def _charted(session: Session, run: Run) -> Picture | None:
+    """What the check itself drew: its last event `chart`."""
+    events = session.events(run.id, kinds={"chart"})
+    chart = events[-1].data if events else {}
+    drawn = [line for line in chart.get("lines") or () if len(line["y"])]
+    if not drawn:
+        return None
+    lines = []
+    for line in drawn:
+        y = np.array(line["y"], dtype=float)
+        x = np.array(chart["x"] if len(chart["x"]) == len(y) else np.arange(len(y)), dtype=float)
+        lines.append(Line(x, y, line["name"] if len(drawn) > 1 else "", current=line is drawn[-1]))
+    return Picture(
+        tuple(lines),
+        chart["x_label"],
+        chart["y_label"],
+        log_x=chart["log_x"],
+        log_y=chart["log_y"],
+        points=bool(chart["names"]) and not chart["bars"],
+        level=chart["level"],
+        level_name=chart["level_name"],
+        places=tuple(chart["names"]),
+        columns=chart["bars"],
+        legend=len(drawn) > 1,
+    )
 
 
 def _swept(session: Session, trials: list[Run]) -> Picture | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from PyQt6.QtCore import QPointF, QRectF, QSize, Qt
 from PyQt6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
@@ -54,11 +56,80 @@ class SmallPlot(QWidget):
         pixels = theme().pixels
         box = QRectF(self.rect()).adjusted(pixels(52), pixels(22), -pixels(8), -pixels(24))
         x_range = _range([_scaled(line.x, picture.log_x) for line in picture.lines], 0.0)
-        y_range = _range([_scaled(line.y, picture.log_y) for line in picture.lines], 0.06)
+        if picture.places:
+            x_range = (-0.5, max(len(picture.places), len(picture.lines[0].x)) - 0.5)
+        y_range = _range([_scaled(values, picture.log_y) for values in _heights(picture)], 0.06)
         self._paint_y_axis(painter, picture, box, y_range)
-        self._paint_x_axis(painter, picture, box, x_range)
+        if picture.places:
+            self._paint_places(painter, picture, box)
+        else:
+            self._paint_x_axis(painter, picture, box, x_range)
         for line in sorted(picture.lines, key=lambda line: line.current):
-            self._paint_line(painter, picture, line, box, x_range, y_range)
+            if picture.columns:
+                self._paint_columns(painter, picture, line, box, y_range)
+            else:
+                self._paint_line(painter, picture, line, box, x_range, y_range)
+        self._paint_level(painter, picture, box, y_range)
+        self._paint_legend(painter, picture, box)
+
+    def _paint_places(self, painter: QPainter, picture: Picture, box: QRectF) -> None:
+        """Names under the plot, as many as there is room for, each in the middle of its place."""
+        pixels = theme().pixels
+        painter.setPen(QColor(theme().tokens.dim))
+        width = box.width() / len(picture.places)
+        longest = max(painter.fontMetrics().horizontalAdvance(name) for name in picture.places)
+        every = max(1, math.ceil((min(longest, pixels(96)) + pixels(8)) / width))
+        room = min(every * width - pixels(4), box.width())
+        for index in range(0, len(picture.places), every):
+            middle = box.left() + (index + 0.5) * width
+            left = min(max(middle - room / 2, 0), self.width() - room)
+            words = painter.fontMetrics().elidedText(picture.places[index], Qt.TextElideMode.ElideLeft, int(room))
+            painter.drawText(QRectF(left, box.bottom() + pixels(6), room, pixels(16)), CENTER, words)
+        right = QRectF(box.right() - pixels(240), pixels(2), pixels(240), pixels(14))
+        painter.drawText(right, RIGHT, f"against {picture.x_label}" if picture.x_label else "")
+
+    def _paint_columns(
+        self, painter: QPainter, picture: Picture, line: Line, box: QRectF, y_range: tuple[float, float]
+    ) -> None:
+        """Columns from the lower edge; those beyond the level, and those without a number, in the colour of errors."""
+        tokens = theme().tokens
+        heights = _scaled(line.y, picture.log_y)
+        width = box.width() / max(len(picture.places), len(heights))
+        painter.setPen(Qt.PenStyle.NoPen)
+        for index, (value, height) in enumerate(zip(line.y, heights, strict=True)):
+            left, across = box.left() + (index + 0.2) * width, 0.6 * width
+            if not np.isfinite(height):
+                painter.setBrush(QColor(tokens.error))
+                painter.drawEllipse(QPointF(left + across / 2, box.bottom() - 4), 3, 3)
+                continue
+            beyond = picture.level is not None and value > picture.level
+            painter.setBrush(QColor(tokens.error if beyond else tokens.accent))
+            top = _place(height, y_range, box.bottom(), box.top())
+            painter.drawRect(QRectF(left, top, across, max(box.bottom() - top, 1.0)))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+
+    def _paint_level(self, painter: QPainter, picture: Picture, box: QRectF, y_range: tuple[float, float]) -> None:
+        if picture.level is None:
+            return
+        pixels = theme().pixels
+        y = _place(float(_scaled(np.array([picture.level]), picture.log_y)[0]), y_range, box.bottom(), box.top())
+        painter.setPen(QPen(QColor(theme().tokens.error), 1.2, Qt.PenStyle.DashLine))
+        painter.drawLine(QPointF(box.left(), y), QPointF(box.right(), y))
+        words = f"{picture.level_name} {short_number(picture.level)}"
+        painter.drawText(QRectF(box.right() - pixels(240), y - pixels(16), pixels(240), pixels(14)), RIGHT, words)
+
+    def _paint_legend(self, painter: QPainter, picture: Picture, box: QRectF) -> None:
+        """Names of the lines, where a check named several, beside the label of the y-axis."""
+        pixels, tokens = theme().pixels, theme().tokens
+        named = [line for line in picture.lines if line.name and picture.legend]
+        x = float(pixels(16) + painter.fontMetrics().horizontalAdvance(picture.y_label + " (log)"))
+        for line in named:
+            color = QColor(tokens.accent) if line.current else with_alpha(tokens.dim, 0.7)
+            painter.setPen(QPen(color, 2))
+            painter.drawLine(QPointF(x, pixels(8)), QPointF(x + pixels(14), pixels(8)))
+            painter.setPen(QColor(tokens.dim))
+            painter.drawText(QPointF(x + pixels(18), pixels(12)), line.name)
+            x += pixels(34) + painter.fontMetrics().horizontalAdvance(line.name)
 
     def _paint_y_axis(self, painter: QPainter, picture: Picture, box: QRectF, limits: tuple[float, float]) -> None:
         tokens, pixels = theme().tokens, theme().pixels
@@ -115,6 +186,13 @@ class SmallPlot(QWidget):
         for place in (place for place, fine in zip(places, good, strict=True) if not fine):
             painter.drawEllipse(QPointF(place, box.top()), 2.6, 2.6)
         painter.setBrush(Qt.BrushStyle.NoBrush)
+
+
+def _heights(picture: Picture) -> list[np.ndarray]:
+    """Every value that the y-axis must hold: those of the lines, the level, and zero under plain columns."""
+    values = [line.y for line in picture.lines]
+    values += [np.array([picture.level])] if picture.level is not None else []
+    return values + ([np.zeros(1)] if picture.columns and not picture.log_y else [])
 
 
 def _scaled(values: np.ndarray, log: bool) -> np.ndarray:

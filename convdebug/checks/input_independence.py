@@ -1,0 +1,207 @@
+"""Is the loss on real inputs better than on blank ones after a short training?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from convdebug.batches import LABEL_KEYS, split_batch
+from convdebug.checks.bench import Bench, Outcome, Skipped
+from convdebug.checks.chart import Chart
+from convdebug.checks.learning_ability import varies
+from convdebug.checks.probing import mapped, scores_of, tensors_in
+from convdebug.learner import Learner
+from convdebug.search.short_training import held_batches, learner_of, rate_of, seed_all
+from convdebug.target import Target
+
+EXAMPLES = 64
+BATCH = 32
+STEPS = 200
+LEAST_STEPS = 40
+BETTER = 0.9
+"""Of the loss on blank inputs: below, the network has plainly used what it sees, and the training ends."""
+MOVED = 0.99
+_ADAM_RATE = 1e-3
+
+
+@dataclass
+class Pair:
+    """Two trainings that differ in their inputs alone; the losses are those before each update."""
+
+    optimizer: str
+    real: list[float] = field(default_factory=list)
+    blank: list[float] = field(default_factory=list)
+    output_varies: bool | None = None
+
+    @property
+    def last(self) -> tuple[float, float]:
+        """The last losses (real, blank), over a few steps."""
+        return _level(self.real), _level(self.blank)
+
+    @property
+    def better(self) -> bool:
+        """Whether the real inputs have led clearly further down."""
+        real, blank = self.last
+        return real < blank - (1 - BETTER) * abs(blank)
+
+    @property
+    def learned(self) -> bool:
+        """Whether either training has moved its loss down."""
+        real, blank = self.last
+        return min(real, blank) < _level(self.real[:3]) - (1 - MOVED) * abs(self.real[0])
+
+
+def run(bench: Bench) -> Outcome:
+    """The target's own optimizer first; Adam where that learns nothing from either."""
+    target = bench.target.without_regularization()
+    batches = _batches(bench, target)
+    blank = [with_blank_inputs(batch) for batch in batches]
+    pairs: list[Pair] = []
+    for make, seconds in _attempts(bench, target):
+        pairs.append(_train(bench, target, make, batches, blank, seconds))
+        if pairs[-1].better or pairs[-1].output_varies is False:
+            break
+    best = next((each for each in pairs if each.better), next((each for each in pairs if each.learned), pairs[-1]))
+    _tell(bench, best)
+    real, empty = best.last
+    _require_progress(best, real, empty)
+    measured = {
+        "real": real,
+        "blank": empty,
+        "first": best.real[0],
+        "steps": len(best.real),
+        "optimizer": best.optimizer,
+    }
+    return Outcome(_summary(best), measured, {"real": BETTER * empty}, bench.ask_rules("input-ignored"))
+
+
+def _require_progress(pair: Pair, real: float, blank: float) -> None:
+    if pair.better or pair.output_varies is False:
+        return
+    if not pair.learned:
+        raise Skipped(
+            f"neither real nor blank inputs bring the loss down in {len(pair.real)} steps ({real:.4g} and "
+            f"{blank:.4g}); overfit-20 and lr-sweep ask why"
+        )
+    if len(pair.real) < LEAST_STEPS:
+        raise Skipped(
+            f"the time allowed only {len(pair.real)} steps, after which the loss is {real:.4g} with the real inputs "
+            f"and {blank:.4g} with blank ones; give it a larger --budget"
+        )
+
+
+def _level(losses: Sequence[float]) -> float:
+    recent = [each for each in losses[-5:] if math.isfinite(each)]
+    return sum(recent) / len(recent) if recent else math.inf
+
+
+def _batches(bench: Bench, target: Target) -> list[Any]:
+    """A few batches that both trainings see again and again."""
+    size = min(target.batch_size or 1, BATCH)
+    batches = held_batches(target, max(1, EXAMPLES // size), bench.device, batch_size=size)
+    if not batches:
+        raise Skipped("the training data give no batch")
+    inputs, labels = split_batch(batches[0])
+    if labels is None:
+        raise Skipped("the batches hold no labels beside the inputs, so blank inputs would be another task")
+    if not tensors_in(inputs):
+        raise Skipped("the inputs hold no tensor")
+    return batches
+
+
+def with_blank_inputs(batch: Any) -> Any:
+    """The same batch and labels with every input blank.
+
+    Real numbers become 0; whole numbers and truth values (tokens, lengths, masks) become those of the first example.
+    """
+    if isinstance(batch, Mapping):
+        label = next((key for key in LABEL_KEYS if key in batch), None)
+        return {key: each if key == label else mapped(each, _blank) for key, each in batch.items()}
+    blank = [mapped(each, _blank) for each in batch[:-1]] + [batch[-1]]
+    return type(batch)(*blank) if hasattr(batch, "_fields") else type(batch)(blank)
+
+
+def _blank(value: Tensor) -> Tensor:
+    if value.is_floating_point():
+        return torch.zeros_like(value)
+    return value[:1].expand_as(value).clone() if value.ndim else value
+
+
+def _attempts(bench: Bench, target: Target) -> list[tuple[dict[str, Any], float]]:
+    """What `learner_of` is given for each attempt, and its share of the time."""
+    if target.train_step is not None:
+        return [({}, 0.9)]
+    return [({}, 0.45), ({"adam": _ADAM_RATE}, 0.45)]
+
+
+def _learner(bench: Bench, target: Target, how: dict[str, Any]) -> Learner:
+    model = target.build(bench.seed)
+    if "adam" not in how:
+        return learner_of(target, model, bench.device)
+    moving = [each for each in model.parameters() if each.requires_grad]
+    return Learner(target, model.to(bench.device).train(), torch.optim.Adam(moving, lr=how["adam"]), bench.device)
+
+
+def _train(bench: Bench, target: Target, how: dict[str, Any], real: list[Any], blank: list[Any], share: float) -> Pair:
+    """Both trainings step by step side by side, so that the clock stops them at the same place."""
+    learners = [_learner(bench, target, how) for _ in range(2)]
+    optimizer = learners[0].optimizer
+    pair = Pair(f"{type(optimizer).__name__} at rate {rate_of(optimizer)}")
+    began = bench.elapsed
+    for step in count():
+        for learner, batches, losses in zip(learners, (real, blank), (pair.real, pair.blank), strict=True):
+            seed_all(bench.seed + step)
+            learner.step(batches[step % len(batches)])
+            losses.append(float(learner.loss))
+        bench.progress(
+            step + 1, STEPS, f"{pair.optimizer}: {pair.real[-1]:.4g} with inputs, {pair.blank[-1]:.4g} without"
+        )
+        over = step + 1 >= STEPS or bench.elapsed - began > share * bench.seconds
+        if over or (step + 1 >= LEAST_STEPS and pair.better) or not math.isfinite(pair.real[-1]):
+            break
+    pair.output_varies = _varies(bench, learners[0], real[0])
+    return pair
+
+
+def _varies(bench: Bench, learner: Learner, batch: Any) -> bool | None:
+    """Whether the output of the network that learned from real inputs differs between examples; None if unknown."""
+    try:
+        with torch.no_grad():
+            scores = scores_of(bench, learner.model.eval(), split_batch(batch)[0])
+    except Skipped:
+        return None
+    if scores.ndim == 0 or len(scores) < 2 or not bool(scores.isfinite().all()):
+        return None
+    return varies(scores)
+
+
+def _tell(bench: Bench, pair: Pair) -> None:
+    real, blank = pair.last
+    bench.run.event(
+        "input-independence", 0, real=real, blank=blank, first=pair.real[0], steps=len(pair.real),
+        varies=pair.output_varies, optimizer=pair.optimizer,
+    )  # fmt: skip
+    group = bench.run.group(("train/loss", "loss/blank"))
+    for step, row in enumerate(zip(pair.real, pair.blank, strict=True)):
+        group.append(step, row)
+    bench.draw(Chart("loss", {"blank inputs": pair.blank, "real inputs": pair.real}, "step",
+                     x=range(len(pair.real)), log_y=_wide(pair)))  # fmt: skip
+
+
+def _wide(pair: Pair) -> bool:
+    every = [each for each in (*pair.real, *pair.blank) if math.isfinite(each)]
+    return bool(every) and min(every) > 0 and max(every) > 20 * min(every)
+
+
+def _summary(pair: Pair) -> str:
+    real, blank = pair.last
+    return (
+        f"after {len(pair.real)} steps ({pair.optimizer}) the loss is {real:.4g} with the real inputs and "
+        f"{blank:.4g} with blank ones; it began at {pair.real[0]:.4g}"
+    )
