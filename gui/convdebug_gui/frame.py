@@ -61,7 +61,7 @@ class Frame(QWidget):
         self.welcome.open_session.connect(self.ask_open)
         self.welcome.demo.connect(self.demo)
         self.welcome.chosen.connect(self.open)
-        for keys, slot in (("Ctrl+Home", self.go_home), ("Ctrl+Q", self.close)):
+        for keys, slot in (("Alt+Home", self.go_home), ("Ctrl+Q", self.close)):
             QShortcut(QKeySequence(keys), self, slot)
 
     # the pages
@@ -128,14 +128,14 @@ class Frame(QWidget):
         menu = bench.main.menu
         first = menu.actions()[0]
         for words, slot in (
-            ("Welcome page\tCtrl+Home", self.go_home),
+            ("Welcome page\tAlt+Home", self.go_home),
             ("New run\tCtrl+N", self.new_run),
-            ("Check my model\tCtrl+K", self.check_model),
+            ("Check my model\tCtrl+M", self.check_model),
         ):
             action = menu.addAction(words, slot)
             menu.insertAction(first, action)
         QShortcut(QKeySequence("Ctrl+N"), bench, self.new_run)
-        QShortcut(QKeySequence("Ctrl+K"), bench, self.check_model)
+        QShortcut(QKeySequence("Ctrl+M"), bench, self.check_model)
 
     def _make_wizard(self) -> Wizard:
         if self.wizard is None:

@@ -13,6 +13,7 @@ from convdebug_gui.explanation import ExplanationPanel
 from convdebug_gui.panels import PANELS
 from convdebug_gui.panels.base import Panel
 from convdebug_gui.panels.diagnoses import DiagnosesPanel
+from convdebug_gui.plotting import Chart
 from convdebug_gui.session_model import SessionModel
 from convdebug_gui.theme import theme
 
@@ -42,6 +43,7 @@ class TitleBar(QWidget):
             row.addWidget(tool)
         row.addWidget(self.more)
         panel.title_changed.connect(self._retitle)
+        panel.show_tools()
 
     def _retitle(self) -> None:
         self.words.setText(self.panel.full_title())
@@ -153,6 +155,12 @@ class Deck(QMainWindow):
 
     def panel(self, name: str) -> Panel:
         return next(panel for panel in self.panels if panel.name == name)
+
+    def zoom(self, factor: float | None) -> None:
+        """Every plot over steps to `factor` of what it shows, around the playhead; None shows the whole run."""
+        for chart in self.findChildren(Chart):
+            if chart.playhead.x is not None:
+                chart.zoom_by(factor) if factor is not None else chart.reset_zoom()
 
     # drawing in turn
 

@@ -12,7 +12,7 @@ from PyQt6.QtWidgets import QGraphicsSceneWheelEvent, QLabel
 
 from convdebug_gui.plot_items import Grid, HoverLine, Marks, PlayheadLine
 from convdebug_gui.theme import theme
-from convdebug_gui.ticks import MINUS, axis_steps, duration, few_ticks, log_ticks, short_number
+from convdebug_gui.ticks import MINUS, axis_steps, duration, few_ticks, log_ticks, short_number, whole_ticks
 
 pg.setConfigOptions(antialias=True, useOpenGL=False)
 
@@ -81,6 +81,8 @@ class Axis(pg.AxisItem):
             return [(1, _depth_ticks(low, high))]
         if self.kind == "log":
             return [(1, log_ticks(low, high, count))]
+        if self.kind == "steps":
+            return [(1, whole_ticks(low, high, count))]
         return [(1, few_ticks(low, high, count))]
 
     def _name_positions(self, low: float, high: float, size: float) -> list[float]:
@@ -91,12 +93,16 @@ class Axis(pg.AxisItem):
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
         if self.kind == "names":
             return [self._elided(self.names[int(value)]) for value in values]
-        return [self._word(value) + (self.suffix if value == max(values) else "") for value in values]
+        words = [self._word(value) for value in values]
+        for digits in (3, 4, 5):
+            if self.kind == "log" and len(set(words)) < len(words):  # close together: 2.35 and 2.4
+                words = [self._word(value, digits) for value in values]
+        return [word + (self.suffix if value == max(values) else "") for word, value in zip(words, values, strict=True)]
 
-    def _word(self, value: float) -> str:
+    def _word(self, value: float, digits: int = 2) -> str:
         match self.kind:
             case "log":
-                return short_number(10**value, 2)
+                return short_number(10**value, digits)
             case "steps":
                 return axis_steps(value)
             case "time":
@@ -272,6 +278,18 @@ class Chart(pg.PlotWidget):
         self.user_zoomed = True
         self.view.setXRange(first, last, padding=0)
         self.view_changed.emit()
+
+    def zoom_by(self, factor: float) -> None:
+        """Shows `factor` of the x in view, the playhead where it is."""
+        (low, high), (first, last) = self.x_range, self._extent
+        at = min(max(self.playhead.x if self.playhead.x is not None else low, low), high)
+        begin = at - factor * (at - low)
+        width = factor * (high - low)
+        if width >= last - first:
+            self.reset_zoom()
+        else:
+            begin = min(max(begin, first), last - width)
+            self.zoom_to(begin, begin + width)
 
     def _zoomed(self) -> None:
         self._y_held = self._y_held or tuple(self.view.viewRange()[1]) != self._y_range

@@ -16,6 +16,7 @@ from convdebug_gui.theme import theme
 from convdebug_sessions import Summary, summary_of
 
 SHOWN = 12
+MOST_COLUMNS = 4
 WIDEST = 1040
 TAGLINE = "What is wrong with this training, since when, where, why, and what to do about it."
 EMPTY = (
@@ -44,6 +45,7 @@ class Welcome(QScrollArea):
         self.actions_shown = self._make_actions()
         self._grid = QGridLayout()
         self._grid.setSpacing(12)
+        self._holders = [self._hold(column) for column in range(MOST_COLUMNS)]
         self._caption = label("RECENT SESSIONS", "section")
         self._empty = label(EMPTY, "dim", wrap=True)
         self._unread: list[Path] = []
@@ -56,7 +58,7 @@ class Welcome(QScrollArea):
     def _make_actions(self) -> list[ActionCard]:
         specification = (
             ("play", "New run", "Train a built-in network, live", "Ctrl+N", self.new_run, True),
-            ("heartbeat", "Check my model", "Sanity checks, step by step", "Ctrl+K", self.check_model, False),
+            ("heartbeat", "Check my model", "Sanity checks, step by step", "Ctrl+M", self.check_model, False),
             ("folder-open", "Open session …", "Replay, or look at one that runs", "Ctrl+O", self.open_session, False),
             ("monitor-play", "Demo", "Checks, then a training, by itself", "Ctrl+D", self.demo, False),
         )
@@ -84,7 +86,6 @@ class Welcome(QScrollArea):
         column.addLayout(actions)
         column.addSpacing(36)
         column.addWidget(self._caption)
-        column.addSpacing(12)
         column.addLayout(self._grid)
         column.addWidget(self._empty)
         column.addStretch(1)
@@ -156,7 +157,7 @@ class Welcome(QScrollArea):
             self._grid.removeWidget(card)
             card.hide()  # it is deleted only when the event loop turns
             card.deleteLater()
-        self.cards = []
+        self.cards, self._unread = [], []
         self._empty.setVisible(not summaries)
         for summary in summaries:
             self._add(summary)
@@ -169,13 +170,21 @@ class Welcome(QScrollArea):
 
     def _place(self, card: SessionCard, index: int) -> None:
         columns = self._columns()
-        self._grid.addWidget(card, index // columns, index % columns)
-        for column in range(columns):
-            self._grid.setColumnStretch(column, 1)
+        self._grid.addWidget(card, 1 + index // columns, index % columns)
+        for column, holder in enumerate(self._holders):
+            holder.setVisible(column < columns)
+            self._grid.setColumnStretch(column, 1 if column < columns else 0)
+
+    def _hold(self, column: int) -> QWidget:
+        """Keeps a column of the grid as wide as the cards above it where it has no card of its own."""
+        holder = QWidget()
+        holder.setFixedHeight(0)
+        self._grid.addWidget(holder, 0, column)
+        return holder
 
     def _columns(self) -> int:
         width = min(self.width(), WIDEST) - 48
-        return max(1, min(4, width // (theme().pixels(220) + 12)))
+        return max(1, min(MOST_COLUMNS, (width + 12) // (theme().pixels(204) + 12)))
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)

@@ -206,7 +206,7 @@ def diagnosis_card(diagnosis: Mapping[str, Any]) -> EdgeCard:
     for remedy in diagnosis.get("remedies") or ():
         row = QHBoxLayout()
         row.setSpacing(8)
-        row.addWidget(label("→", "dim"), 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(label("→", "good"), 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(_wrapped(str(remedy.get("text", ""))), 1)
         card.body.addLayout(row)
     return card
