@@ -8,6 +8,7 @@ from PyQt6.QtGui import QKeySequence
 from PyQt6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from convdebug_gui.controls import label
+from convdebug_gui.theme import theme
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ KEYS: tuple[tuple[str, tuple[Key, ...]], ...] = (
             Key(("Ctrl+O",), "open a session", "open_dialog"),
             Key(("Ctrl+N",), "new run"),
             Key(("Ctrl+M",), "check my model"),
+            Key(("Ctrl+W",), "watch a script"),
             Key(("Alt+Home",), "welcome page"),
             Key(("F1",), "explain the diagnosis", "explain"),
         ),
@@ -107,7 +109,7 @@ def _rows(keys: tuple[Key, ...]) -> QGridLayout:
     grid = QGridLayout()
     grid.setHorizontalSpacing(16)
     grid.setVerticalSpacing(6)
-    grid.setColumnMinimumWidth(0, 96)
+    grid.setColumnMinimumWidth(0, theme().pixels(104))
     grid.setColumnStretch(1, 1)
     for row, key in enumerate(keys):
         cap = label(key_words(key.keys[0]), "key")

@@ -16,8 +16,8 @@ from convdebug_gui.theme import theme
 from convdebug_sessions import Summary, summary_of
 
 SHOWN = 12
-MOST_COLUMNS = 4
-WIDEST = 1040
+MOST_COLUMNS = 5
+WIDEST = 1288
 TAGLINE = "What is wrong with this training, since when, where, why, and what to do about it."
 EMPTY = (
     "No session yet. Start a new run and watch it learn: the embedded pictures need no download, "
@@ -30,6 +30,7 @@ class Welcome(QScrollArea):
 
     new_run = pyqtSignal()
     check_model = pyqtSignal()
+    watch_script = pyqtSignal()
     open_session = pyqtSignal()
     demo = pyqtSignal()
     chosen = pyqtSignal(object)
@@ -43,9 +44,8 @@ class Welcome(QScrollArea):
         self.setAcceptDrops(True)
         self.cards: list[SessionCard] = []
         self.actions_shown = self._make_actions()
-        self._grid = QGridLayout()
-        self._grid.setSpacing(12)
-        self._holders = [self._hold(column) for column in range(MOST_COLUMNS)]
+        self._action_grid, self._grid = QGridLayout(), QGridLayout()
+        self._holders = [self._hold(grid) for grid in (self._action_grid, self._grid)]
         self._caption = label("RECENT SESSIONS", "section")
         self._empty = label(EMPTY, "dim", wrap=True)
         self._unread: list[Path] = []
@@ -57,10 +57,11 @@ class Welcome(QScrollArea):
 
     def _make_actions(self) -> list[ActionCard]:
         specification = (
-            ("play", "New run", "Train a built-in network, live", "Ctrl+N", self.new_run, True),
-            ("heartbeat", "Check my model", "Sanity checks, step by step", "Ctrl+M", self.check_model, False),
-            ("folder-open", "Open session …", "Replay, or look at one that runs", "Ctrl+O", self.open_session, False),
-            ("monitor-play", "Demo", "Checks, then a training, by itself", "Ctrl+D", self.demo, False),
+            ("play", "New run", "Train a built-in network", "Ctrl+N", self.new_run, True),
+            ("heartbeat", "Check my model", "Sanity checks in order", "Ctrl+M", self.check_model, False),
+            ("broadcast", "Watch a script …", "Two lines in your loop", "Ctrl+W", self.watch_script, False),
+            ("folder-open", "Open session …", "Replay, or live", "Ctrl+O", self.open_session, False),
+            ("monitor-play", "Demo", "Checks, then a training", "Ctrl+D", self.demo, False),
         )
         cards = []
         for icon, title, words, key, signal, primary in specification:
@@ -78,12 +79,8 @@ class Welcome(QScrollArea):
         column.setContentsMargins(24, 56, 24, 40)
         column.setSpacing(0)
         column.addLayout(self._heading())
-        column.addSpacing(28)
-        actions = QHBoxLayout()
-        actions.setSpacing(12)
-        for card in self.actions_shown:
-            actions.addWidget(card)
-        column.addLayout(actions)
+        column.addSpacing(16)
+        column.addLayout(self._action_grid)
         column.addSpacing(36)
         column.addWidget(self._caption)
         column.addLayout(self._grid)
@@ -169,18 +166,28 @@ class Welcome(QScrollArea):
         self._place(card, len(self.cards) - 1)
 
     def _place(self, card: SessionCard, index: int) -> None:
-        columns = self._columns()
-        self._grid.addWidget(card, 1 + index // columns, index % columns)
-        for column, holder in enumerate(self._holders):
-            holder.setVisible(column < columns)
-            self._grid.setColumnStretch(column, 1 if column < columns else 0)
+        self._grid.addWidget(card, 1 + index // self._columns(), index % self._columns())
 
-    def _hold(self, column: int) -> QWidget:
-        """Keeps a column of the grid as wide as the cards above it where it has no card of its own."""
-        holder = QWidget()
-        holder.setFixedHeight(0)
-        self._grid.addWidget(holder, 0, column)
-        return holder
+    def _hold(self, grid: QGridLayout) -> list[QWidget]:
+        """Widgets that keep the columns of a grid as wide as those of the other where it has fewer cards."""
+        grid.setSpacing(12)
+        holders = [QWidget() for _column in range(MOST_COLUMNS)]
+        for column, holder in enumerate(holders):
+            holder.setFixedHeight(0)
+            grid.addWidget(holder, 0, column)
+        return holders
+
+    def _arrange(self) -> None:
+        """As many columns as there is room for."""
+        columns = self._columns()
+        for grid, holders in zip((self._action_grid, self._grid), self._holders, strict=True):
+            for column, holder in enumerate(holders):
+                holder.setVisible(column < columns)
+                grid.setColumnStretch(column, 1 if column < columns else 0)
+        for index, action in enumerate(self.actions_shown):
+            self._action_grid.addWidget(action, 1 + index // columns, index % columns)
+        for index, card in enumerate(self.cards):
+            self._place(card, index)
 
     def _columns(self) -> int:
         width = min(self.width(), WIDEST) - 48
@@ -188,8 +195,7 @@ class Welcome(QScrollArea):
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
-        for index, card in enumerate(self.cards):
-            self._place(card, index)
+        self._arrange()
 
     def _choose(self) -> None:
         card = self.sender()

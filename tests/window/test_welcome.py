@@ -90,9 +90,8 @@ def test_a_broken_session_is_a_card_with_its_problem(qtbot, look, settings):
 
 def test_each_choice_is_a_click_or_a_key(qtbot, look, settings):
     page = shown(qtbot, settings)
-    for card, signal in zip(
-        page.actions_shown, (page.new_run, page.check_model, page.open_session, page.demo), strict=True
-    ):
+    signals = (page.new_run, page.check_model, page.watch_script, page.open_session, page.demo)
+    for card, signal in zip(page.actions_shown, signals, strict=True):
         with qtbot.waitSignal(signal):
             qtbot.mouseClick(card, Qt.MouseButton.LeftButton)
         with qtbot.waitSignal(signal):

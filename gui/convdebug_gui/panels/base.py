@@ -131,7 +131,7 @@ class Panel(QWidget):
     @property
     def never_came(self) -> str:
         """What is said where a run has ended without recording any of this."""
-        return f"{self.title}: this run recorded none."
+        return f"This run has ended and recorded nothing for “{self.title}”."
 
     def _say(self, text: str) -> None:
         self._note.setText(text)

@@ -17,7 +17,7 @@ from convdebug_gui.theme import mix, theme
 from convdebug_gui.ticks import short_number
 from convdebug_sessions import BlobRef
 
-LARGEST_TILE, SMALLEST_TILE = 56, 10
+LARGEST_TILE, SMALLEST_TILE = 88, 10
 
 
 class FiltersView(QWidget):

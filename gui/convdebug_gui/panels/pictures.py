@@ -64,8 +64,9 @@ class PicturesPanel(Panel):
 
     @property
     def never_came(self) -> str:
-        words = {"filters": "no filters", "predictions": "no predictions", "sweep": "no rate sweep"}
-        return f"This session holds {words[self.switch.choice]} of this run."
+        if self.switch.choice == "sweep":
+            return self.waits_for  # a sweep may still be made, in any session
+        return f"This run has ended and recorded no {self.switch.choice} of its network."
 
     def full_title(self) -> str:
         words = self.view.detail() if self.model.run is not None else ""
