@@ -13,7 +13,9 @@ from convdebug_gui.theme import theme
 
 def label(text: str = "", role: str = "", *, wrap: bool = False) -> QLabel:
     """A label in one of the roles of the style sheet: title, section, caption, dim, number, …"""
-    result = QLabel(text)
+    result = QLabel()
+    result.setTextFormat(Qt.TextFormat.PlainText)  # an error such as <class 'int'> is no markup
+    result.setText(text)
     result.setProperty("role", role)
     result.setWordWrap(wrap)
     return result

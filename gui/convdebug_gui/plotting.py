@@ -200,6 +200,7 @@ class Chart(pg.PlotWidget):
         self.playhead = PlayheadLine(self.view)
         self.hover_line = HoverLine(self.view)
         self._hover = QLabel(self)
+        self._hover.setTextFormat(Qt.TextFormat.PlainText)
         self._hover.setProperty("role", "hover")
         self._hover.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._hover.hide()

@@ -74,6 +74,14 @@ def test_a_card_of_a_session_is_as_wide_as_the_card_above_it(qtbot, look, settin
     qtbot.waitUntil(lambda: abs(card.width() - page.actions_shown[0].width()) <= 1, timeout=2000)
 
 
+def test_a_folder_for_sessions_that_cannot_be_made_is_no_reason_to_fail(qtbot, look, settings, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("CONVDEBUG_SESSIONS", str(tmp_path / "file" / "sessions"))
+    page = shown(qtbot, settings)
+    assert page._empty.isVisible()
+    assert new_session("net").parent == tmp_path / "file" / "sessions"
+
+
 def test_a_session_is_named_without_the_hour_that_stands_beside_it():
     assert short_name("vgg-bn-shapes10-1124-235025.convdebug") == "vgg-bn-shapes10"
     assert short_name("vgg-bn-shapes10-1124-235025-2.convdebug") == "vgg-bn-shapes10-2"

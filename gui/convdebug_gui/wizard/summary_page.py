@@ -33,6 +33,7 @@ class SummaryPage(QScrollArea):
         self.train_button.clicked.connect(self.train_wanted)
         self.session_button.clicked.connect(self.session_wanted)
         self.note = label("", "dim", wrap=True)
+        self.note.setTextFormat(Qt.TextFormat.RichText)
         self.note.setOpenExternalLinks(True)
         self.note.hide()
         self._marks: dict[str, Mark] = {}

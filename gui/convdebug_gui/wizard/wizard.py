@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -292,9 +293,9 @@ class Wizard(QWidget):
     def _on_exported(self, outcome: Outcome) -> None:
         if outcome.ending == Ending.OK:
             link = QUrl.fromLocalFile(str(self._report)).toString()
-            self._say(f'The report is in <a href="{link}">{self._report}</a>.')
+            self._say(f'The report is in <a href="{link}">{escape(str(self._report))}</a>.')
         else:
-            self._say(f"The report could not be written: {outcome.line}")
+            self._say(f"The report could not be written: {escape(outcome.line)}")
 
     def _say(self, words: str) -> None:
         if self.summary is not None:
