@@ -144,9 +144,9 @@ class SessionCard(Card):
         ink = tokens.readable(color)
         taken = QFontMetrics(theme().font("caption")).horizontalAdvance(verdict(summary)) + pixels(8)
         self.write(painter, bottom, verdict(summary), "caption", ink)
-        room = bottom.width() - taken
+        left = bottom.width() - taken
         metrics = QFontMetrics(theme().font("small-number"))
-        figures = next((words for words in numbers(summary) if metrics.horizontalAdvance(words) <= room), "")
+        figures = next((words for words in numbers(summary) if metrics.horizontalAdvance(words) <= left), "")
         self.write(painter, bottom.adjusted(taken, 0, 0, 0), figures, "small-number", tokens.dim, RIGHT)
 
     def _write_problem(self, painter: QPainter, inner: QRectF, row: float) -> None:

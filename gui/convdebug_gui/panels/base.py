@@ -6,6 +6,7 @@ import csv
 import io
 import time
 from collections.abc import Hashable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,15 @@ class Panel(QWidget):
         return self.title
 
     # drawing when it is due
+
+    @property
+    def cost_s(self) -> float:
+        """What drawing this again takes of late, with its painting."""
+        return self._cost_s + sum(chart.paint_s for chart in self.charts)
+
+    @cached_property
+    def charts(self) -> list[Chart]:
+        return self.findChildren(Chart)
 
     def forget_drawn(self) -> None:
         """Draws all again at the next frame."""
