@@ -19,8 +19,10 @@ from convdebug_gui.banner import CloseQuestion
 from convdebug_gui.description import Description
 from convdebug_gui.engine_process import outcome
 from convdebug_gui.frame import Frame
+from convdebug_gui.keys import KeysDialog
 from convdebug_gui.live_control import State
 from convdebug_gui.notices import of_outcome
+from convdebug_gui.watch_dialog import WatchDialog
 from convdebug_sessions import Recorder, Summary
 
 TRACEBACK = """Traceback (most recent call last):
@@ -114,7 +116,6 @@ def _form_errors(frame: Frame, _session: Path, _folder: Path) -> None:
     form.rows["optimizer.lr"].editor.setText("1e-2x")  # type: ignore[attr-defined]
     form.rows["optimizer.momentum"].editor.setText("1.2")  # type: ignore[attr-defined]
     form.rows["model.name"].editor.setCurrentText("vgbn")  # type: ignore[attr-defined]
-    form.target.line.setText("nowhere.py:make_target")
 
 
 def _running(frame: Frame, _session: Path, _folder: Path) -> None:
@@ -122,7 +123,6 @@ def _running(frame: Frame, _session: Path, _folder: Path) -> None:
     frame.new_run()
     bench = frame.workbench
     assert bench is not None
-    bench.form.target.clear()
     bench.form.load({"data.limit": 2000, "data.val_limit": 200, "data.batch_size": 16, "train.epochs": 9})
     bench.run()
     _wait(lambda: bench.live.state == State.RUNNING and bench.model.run is not None and bench.model.run.steps > 100)
@@ -159,6 +159,19 @@ def _question(frame: Frame, _session: Path, _folder: Path) -> QWidget:
     return question
 
 
+def _watch(frame: Frame, _session: Path, _folder: Path) -> QWidget:
+    dialog = WatchDialog(frame)
+    dialog.open()
+    return dialog
+
+
+def _keys(frame: Frame, session: Path, _folder: Path) -> QWidget:
+    frame.open(session)
+    dialog = KeysDialog(frame)
+    dialog.open()
+    return dialog
+
+
 def _wizard(frame: Frame, _session: Path, _folder: Path) -> None:
     if frame.workbench is not None:
         frame.workbench.banner.dismiss()
@@ -174,6 +187,9 @@ def _page(id: str) -> Callable[[Frame, Path, Path], None]:
             wizard.path = wizard.runs.path = _made_checks(folder / "checks.convdebug", list(wizard.pages))
             wizard.runs.look()
         wizard.show_page(id)
+        running = id == wizard.runs.running
+        wizard.run_all.setEnabled(not running)
+        wizard.stop_button.setEnabled(running)
 
     return show
 
@@ -228,6 +244,8 @@ STATES: dict[str, Callable[[Frame, Path, Path], QWidget | None]] = {
     "paused": _paused,
     "crash": _crash,
     "close-question": _question,
+    "watch": _watch,
+    "keys": _keys,
     "wizard-setup": _wizard,
     "wizard-verdict": _page("initial-loss"),
     "wizard": _page("overfit-20"),

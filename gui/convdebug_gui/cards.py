@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from pathlib import Path
 
@@ -132,7 +133,7 @@ class SessionCard(Card):
         top = QRectF(inner.left(), inner.top(), inner.width(), row)
         age = age_in_words(time.time() - summary.modified)
         room = QFontMetrics(theme().font("caption")).horizontalAdvance(age) + pixels(12)
-        self.write(painter, top.adjusted(0, 0, -room, 0), Path(summary.path).stem, "title", tokens.ink)
+        self.write(painter, top.adjusted(0, 0, -room, 0), short_name(summary.path), "title", tokens.ink)
         self.write(painter, top, age, "caption", tokens.dim, RIGHT)
         bottom = QRectF(inner.left(), inner.bottom() - row, inner.width(), row)
         if summary.problem:
@@ -140,15 +141,24 @@ class SessionCard(Card):
             return
         curve = QRectF(inner.left(), top.bottom() + 6, inner.width(), bottom.top() - top.bottom() - 12)
         paint_small_curve(painter, curve, summary.curve, tokens.accent)
-        self.write(painter, bottom, numbers(summary), "small-number", tokens.dim, RIGHT)
-        room = QFontMetrics(theme().font("small-number")).horizontalAdvance(numbers(summary)) + pixels(8)
-        self.write(painter, bottom.adjusted(0, 0, -room, 0), verdict(summary), "caption", color)
+        ink = tokens.readable(color)
+        taken = QFontMetrics(theme().font("caption")).horizontalAdvance(verdict(summary)) + pixels(8)
+        self.write(painter, bottom, verdict(summary), "caption", ink)
+        left = bottom.width() - taken
+        metrics = QFontMetrics(theme().font("small-number"))
+        figures = next((words for words in numbers(summary) if metrics.horizontalAdvance(words) <= left), "")
+        self.write(painter, bottom.adjusted(taken, 0, 0, 0), figures, "small-number", tokens.dim, RIGHT)
 
     def _write_problem(self, painter: QPainter, inner: QRectF, row: float) -> None:
         painter.setFont(theme().font("caption"))
         painter.setPen(QColor(theme().tokens.dim))
         words = Qt.TextFlag.TextWordWrap | Qt.AlignmentFlag.AlignTop
         painter.drawText(inner.adjusted(0, row + 4, 0, 0), int(words), str(self.summary.problem))
+
+
+def short_name(path: Path | str) -> str:
+    """A session's name without the hour that the window gave it: the age stands beside it."""
+    return re.sub(r"-\d{4}-\d{6}(?=(-\d+)?$)", "", Path(path).stem)
 
 
 def severity_color(severity: str | None) -> str:
@@ -164,19 +174,19 @@ def verdict(summary: Summary) -> str:
     return f"{plain} · {word}" if plain else word
 
 
-def numbers(summary: Summary) -> str:
-    """How far a session came: its steps and its last loss."""
+def numbers(summary: Summary) -> list[str]:
+    """How far a session came, from the longest words to the shortest: its steps and its last loss."""
     steps = f"{count(summary.steps)} steps"
     if summary.final_loss is None:
-        return steps
+        return [steps]
     loss = f"{summary.final_loss:.3g}" if math.isfinite(summary.final_loss) else str(summary.final_loss)
-    return f"{steps} · {loss}"
+    return [f"{steps} · {loss}", steps]
 
 
 def described(summary: Summary) -> str:
     """A session in one sentence, for ears."""
     name = Path(summary.path).stem
-    return f"{name}: {summary.problem}" if summary.problem else f"{name}: {verdict(summary)}, {numbers(summary)}"
+    return f"{name}: {summary.problem}" if summary.problem else f"{name}: {verdict(summary)}, {numbers(summary)[0]}"
 
 
 def age_in_words(seconds: float) -> str:

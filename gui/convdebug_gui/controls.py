@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PyQt6.QtCore import QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen
+from PyQt6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen, QResizeEvent
 from PyQt6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
 
 from convdebug_gui.theme import theme
@@ -13,7 +13,9 @@ from convdebug_gui.theme import theme
 
 def label(text: str = "", role: str = "", *, wrap: bool = False) -> QLabel:
     """A label in one of the roles of the style sheet: title, section, caption, dim, number, …"""
-    result = QLabel(text)
+    result = QLabel()
+    result.setTextFormat(Qt.TextFormat.PlainText)  # an error such as <class 'int'> is no markup
+    result.setText(text)
     result.setProperty("role", role)
     result.setWordWrap(wrap)
     return result
@@ -156,6 +158,32 @@ class Legend(QWidget):
             painter.drawText(box, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, name)
             x += width
         painter.end()
+
+
+class FittingLabel(QLabel):
+    """A label of one line that shows the longest of several wordings that there is room for, else none."""
+
+    def __init__(self, role: str = "") -> None:
+        super().__init__()
+        self.setProperty("role", role)
+        self.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._wordings: Sequence[str] = ()
+
+    def show_wordings(self, wordings: Sequence[str]) -> None:
+        """From the longest to the shortest; the longest is the tooltip."""
+        if wordings != self._wordings:
+            self._wordings = wordings
+            self.setToolTip(wordings[0] if wordings else "")
+            self._fit()
+
+    def _fit(self) -> None:
+        width = self.fontMetrics().horizontalAdvance
+        self.setText(next((words for words in self._wordings if width(words) <= self.width()), ""))
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        super().resizeEvent(event)
+        self._fit()
 
 
 class ElidedLabel(QLabel):

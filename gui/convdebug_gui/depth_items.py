@@ -9,13 +9,14 @@ from functools import cached_property
 import numpy as np
 import pyqtgraph as pg
 from PyQt6.QtCore import QPointF, QRectF, Qt
-from PyQt6.QtGui import QColor, QPainter, QPolygonF
+from PyQt6.QtGui import QColor, QFontMetricsF, QPainter, QPolygonF
 
 from convdebug_gui.plot_items import Overlay, crisp_pen, polygon_from
 from convdebug_gui.theme import mix, theme, with_alpha
 
 BASELINE = 0.82
 HEIGHT = 1.55
+LETTERS_PX = 14
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ class Ridge(Overlay):
                 self._paint_bad(painter, base, row_height)
             else:
                 self._paint_layer(painter, row, base, row_height * HEIGHT, histogram)
+        if row_height < LETTERS_PX:
+            self._say_bad(painter)
 
     def _paint_layer(self, painter: QPainter, row: int, base: float, height: float, histogram: Histogram) -> None:
         xs = self.x_pixels(self._placed(histogram.centres))
@@ -116,10 +119,30 @@ class Ridge(Overlay):
         painter.setPen(QColor(theme().tokens.error))
         painter.setFont(theme().font("caption"))
         box = QRectF(0, base - row_height, self.view.rect().width(), row_height)
-        if row_height >= 10:
+        if row_height >= LETTERS_PX:
             painter.drawText(box, Qt.AlignmentFlag.AlignCenter, "nothing finite")
         else:
             painter.drawLine(QPointF(0, base), QPointF(self.view.rect().width(), base))
+
+    def _say_bad(self, painter: QPainter) -> None:
+        """One word for all rows that are too low for one of their own."""
+        bad = [row for row, histogram in enumerate(self.histograms) if histogram.bad]
+        if not bad:
+            return
+        words = f"nothing finite in {len(bad)} of {len(self.histograms)} layers"
+        middle = (self.y_pixel(bad[0]) + self.y_pixel(bad[-1] + 1)) / 2
+        paint_word(painter, words, self.view.rect().width() / 2, middle)
+
+
+def paint_word(painter: QPainter, words: str, x: float, y: float) -> None:
+    """Bad news around a point, on the ground of the panel."""
+    font = theme().font("caption")
+    width, height = QFontMetricsF(font).horizontalAdvance(words) + 12, QFontMetricsF(font).height() + 4
+    box = QRectF(x - width / 2, y - height / 2, width, height)
+    painter.fillRect(box, QColor(theme().tokens.panel))
+    painter.setFont(font)
+    painter.setPen(QColor(theme().tokens.error))
+    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)
 
 
 class Profile(Overlay):
@@ -159,6 +182,9 @@ class Profile(Overlay):
                 self._paint_dot(painter, index, point)
             else:
                 self._paint_bad(painter, point.x())
+        if len(known) and not known.any():
+            middle = self.view.rect().center()
+            paint_word(painter, "nothing finite", middle.x(), middle.y())
 
     def _paint_band(self, painter: QPainter, xs: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
         known = np.isfinite(low) & np.isfinite(high)

@@ -12,7 +12,7 @@ from convdebug_gui.controls import ElidedLabel, label
 from convdebug_gui.fields import Field, parse, shown
 from convdebug_gui.theme import theme
 
-EDITOR_WIDTH = 96
+EDITOR_WIDTH = 108
 WIDEST_EDITOR = 168
 
 

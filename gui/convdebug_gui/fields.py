@@ -227,6 +227,7 @@ def from_toml(text: str) -> dict[str, Any]:
 
 
 def key_in(line: str, keys: list[str]) -> str | None:
-    """The key that an engine's one-line complaint names: the longest dotted one, else none."""
-    named = [key for key in keys if re.search(rf"(?<![\w.]){re.escape(key)}(?![\w])", line)]
-    return max(named, key=len, default=None)
+    """The key that an engine's one-line complaint names first, else none."""
+    found = {key: re.search(rf"(?<![\w.]){re.escape(key)}(?![\w])", line) for key in keys}
+    places = {key: match.start() for key, match in found.items() if match is not None}
+    return min(places, key=lambda key: (places[key], -len(key)), default=None)

@@ -58,10 +58,11 @@ class Frame(QWidget):
     def _connect(self) -> None:
         self.welcome.new_run.connect(self.new_run)
         self.welcome.check_model.connect(self.check_model)
+        self.welcome.watch_script.connect(self.watch_script)
         self.welcome.open_session.connect(self.ask_open)
         self.welcome.demo.connect(self.demo)
         self.welcome.chosen.connect(self.open)
-        for keys, slot in (("Ctrl+Home", self.go_home), ("Ctrl+Q", self.close)):
+        for keys, slot in (("Alt+Home", self.go_home), ("Ctrl+Q", self.close)):
             QShortcut(QKeySequence(keys), self, slot)
 
     # the pages
@@ -102,6 +103,15 @@ class Frame(QWidget):
         dialog.fileSelected.connect(self.open)
         dialog.open()
 
+    def watch_script(self) -> None:
+        """What a script of one's own needs; the session that it begins is opened, live."""
+        from convdebug_gui.watch_dialog import WatchDialog
+
+        dialog = WatchDialog(self)
+        dialog.found.connect(self.open)
+        dialog.open_wanted.connect(self.ask_open)
+        dialog.open()
+
     def demo(self, path: Path | None = None) -> None:
         """The guided checks on the embedded default, then its training, live: all by itself."""
         wizard = self._make_wizard()
@@ -128,14 +138,16 @@ class Frame(QWidget):
         menu = bench.main.menu
         first = menu.actions()[0]
         for words, slot in (
-            ("Welcome page\tCtrl+Home", self.go_home),
+            ("Welcome page\tAlt+Home", self.go_home),
             ("New run\tCtrl+N", self.new_run),
-            ("Check my model\tCtrl+K", self.check_model),
+            ("Check my model\tCtrl+M", self.check_model),
+            ("Watch a script…\tCtrl+W", self.watch_script),
         ):
             action = menu.addAction(words, slot)
             menu.insertAction(first, action)
         QShortcut(QKeySequence("Ctrl+N"), bench, self.new_run)
-        QShortcut(QKeySequence("Ctrl+K"), bench, self.check_model)
+        QShortcut(QKeySequence("Ctrl+M"), bench, self.check_model)
+        QShortcut(QKeySequence("Ctrl+W"), bench, self.watch_script)
 
     def _make_wizard(self) -> Wizard:
         if self.wizard is None:

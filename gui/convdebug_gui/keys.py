@@ -8,6 +8,7 @@ from PyQt6.QtGui import QKeySequence
 from PyQt6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from convdebug_gui.controls import label
+from convdebug_gui.theme import theme
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,22 @@ KEYS: tuple[tuple[str, tuple[Key, ...]], ...] = (
         (
             Key(("Ctrl+O",), "open a session", "open_dialog"),
             Key(("Ctrl+N",), "new run"),
-            Key(("Ctrl+K",), "check my model"),
-            Key(("Ctrl+Home",), "welcome page"),
-            Key(("Ctrl+F",), "filter layers", "filter_layers"),
-            Key(("Escape",), "let go of layer and filter", "let_go"),
+            Key(("Ctrl+M",), "check my model"),
+            Key(("Ctrl+W",), "watch a script"),
+            Key(("Alt+Home",), "welcome page"),
             Key(("F1",), "explain the diagnosis", "explain"),
+        ),
+    ),
+    (
+        "Layers and plots",
+        (
+            Key(("L",), "pick the next layer", "next_layer"),
+            Key(("Shift+L",), "pick the layer before", "previous_layer"),
+            Key(("Ctrl+F",), "filter layers", "filter_layers"),
+            Key(("Escape",), "let go: field, filter, layer", "let_go"),
+            Key(("Z",), "zoom in at the playhead (wheel)", "zoom_in"),
+            Key(("Shift+Z",), "zoom out", "zoom_out"),
+            Key(("W",), "the whole run (double click)", "show_whole_run"),
         ),
     ),
     (
@@ -82,7 +94,7 @@ class KeysDialog(QDialog):
         row = QHBoxLayout(self)
         row.setContentsMargins(24, 20, 24, 20)
         row.setSpacing(40)
-        for groups in (KEYS[:2], KEYS[2:]):
+        for groups in (KEYS[:2], KEYS[2:4], KEYS[4:]):
             column = QVBoxLayout()
             column.setSpacing(8)
             for group, keys in groups:
@@ -97,7 +109,7 @@ def _rows(keys: tuple[Key, ...]) -> QGridLayout:
     grid = QGridLayout()
     grid.setHorizontalSpacing(16)
     grid.setVerticalSpacing(6)
-    grid.setColumnMinimumWidth(0, 110)
+    grid.setColumnMinimumWidth(0, theme().pixels(104))
     grid.setColumnStretch(1, 1)
     for row, key in enumerate(keys):
         cap = label(key_words(key.keys[0]), "key")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from PyQt6.QtCore import QByteArray, QSettings, QSize, Qt
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QDockWidget, QHBoxLayout, QMainWindow, QMenu, QSizePolicy, QWidget
@@ -13,10 +11,11 @@ from convdebug_gui.explanation import ExplanationPanel
 from convdebug_gui.panels import PANELS
 from convdebug_gui.panels.base import Panel
 from convdebug_gui.panels.diagnoses import DiagnosesPanel
+from convdebug_gui.plotting import Chart
 from convdebug_gui.session_model import SessionModel
 from convdebug_gui.theme import theme
 
-DRAWING_BUDGET_S = 0.009
+DRAWING_BUDGET_S = 0.012  # of a frame's 16 ms, painting included
 LAYOUT_VERSION = 1
 DIAGNOSES_WIDTH = 300
 DIAGNOSES_LEAST, DIAGNOSES_MOST = 280, 400
@@ -42,6 +41,7 @@ class TitleBar(QWidget):
             row.addWidget(tool)
         row.addWidget(self.more)
         panel.title_changed.connect(self._retitle)
+        panel.show_tools()
 
     def _retitle(self) -> None:
         self.words.setText(self.panel.full_title())
@@ -154,17 +154,24 @@ class Deck(QMainWindow):
     def panel(self, name: str) -> Panel:
         return next(panel for panel in self.panels if panel.name == name)
 
+    def zoom(self, factor: float | None) -> None:
+        """Every plot over steps to `factor` of what it shows, around the playhead; None shows the whole run."""
+        for chart in self.findChildren(Chart):
+            if chart.playhead.x is not None:
+                chart.zoom_by(factor) if factor is not None else chart.reset_zoom()
+
     # drawing in turn
 
     def draw_due(self) -> None:
         """Draws the panels that are due, those that waited longest first, within the budget of a frame."""
         due = sorted((panel for panel in self.panels if panel.due()), key=lambda panel: panel.last_drawn)
-        deadline = time.monotonic() + DRAWING_BUDGET_S
+        spent = 0.0
         for index, panel in enumerate(due):
-            panel.refresh()
-            if time.monotonic() > deadline and index + 1 < len(due):
+            if index and spent + panel.cost_s > DRAWING_BUDGET_S:
                 self.model.hurry()
                 return
+            panel.refresh()
+            spent += panel.cost_s
 
     def draw_all(self) -> None:
         """Draws every visible panel at once: for pictures."""

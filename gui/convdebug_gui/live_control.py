@@ -10,7 +10,7 @@ from PyQt6.QtCore import QEvent, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QKeyEvent, QKeySequence, QResizeEvent, QShortcut
 from PyQt6.QtWidgets import QHBoxLayout, QLineEdit, QProgressBar, QPushButton, QSizePolicy, QWidget
 
-from convdebug_gui.controls import button, label
+from convdebug_gui.controls import FittingLabel, button, label
 from convdebug_gui.field_row import mark_problem
 from convdebug_gui.fields import Field, fields, parse, shown
 from convdebug_gui.reading import LIVE_KEYS, Reading, count, duration
@@ -115,7 +115,10 @@ class LiveField(QLineEdit):
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         if event is not None and event.key() == Qt.Key.Key_Escape:
-            self.take_back()
+            if self.isModified():
+                self.take_back()
+            else:
+                self.clearFocus()
         elif event is not None and event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down):
             self._turn(up=event.key() == Qt.Key.Key_Up)
         else:
@@ -131,7 +134,7 @@ class LiveField(QLineEdit):
         self._check()
 
 
-HINT = "Enter: change it now · Esc: back · ↑ ↓: turn it (Ctrl+L: to the rate)"
+HINT = "Enter: change it now · Esc: back, and out · ↑ ↓: turn it (Ctrl+L: to the rate)"
 
 
 def turned(field: Field, value: float, up: bool) -> float:
@@ -170,7 +173,7 @@ class LiveControl(QWidget):
         self._labels: dict[str, QWidget] = {}
         self._live_row = QHBoxLayout()
         self._live_row.setSpacing(6)
-        self.readout = label("", "small-number")
+        self.readout = FittingLabel("small-number")
         self.progress = QProgressBar()
         self.progress.setRange(0, 1000)
         self.progress.setTextVisible(False)
@@ -202,8 +205,7 @@ class LiveControl(QWidget):
             layout.addWidget(widget)
         layout.addSpacing(12)
         layout.addLayout(self._live_row)
-        layout.addStretch(1)
-        layout.addWidget(self.readout)
+        layout.addWidget(self.readout, 1)
         layout.addWidget(self.progress)
         layout.addWidget(self.left)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -270,7 +272,7 @@ class LiveControl(QWidget):
 
     def show_reading(self, reading: Reading | None) -> None:
         """The readouts at the right; None leaves them empty."""
-        self.readout.setText(readout(reading) if reading is not None else "")
+        self.readout.show_wordings(readouts(reading) if reading is not None else ())
         share = reading.share if reading is not None else None
         self.progress.setVisible(share is not None)
         self.progress.setValue(round(1000 * (share or 0.0)))
@@ -308,20 +310,19 @@ class LiveControl(QWidget):
         return QSize(theme().pixels(520), super().minimumSizeHint().height())
 
     def _fit(self) -> None:
-        """Where there is little room the rarer values are left to the form, then the readouts to their tooltip."""
+        """Where there is little room the rarer values are left to the form, the readouts say less."""
         room = self.width() / theme().scale
         for key, least in LEAST_ROOM.items():
             for widget in (self.live_fields.get(key), self._labels.get(key)):
                 if widget is not None:
                     widget.setVisible(room >= least)
-        self.readout.setVisible(room >= 880)
 
     def buttons(self) -> list[QPushButton]:
         return [self.run_button, self.pause_button, self.step_button, self.stop_button]
 
 
-def readout(reading: Reading) -> str:
-    """Device, speed, what watching costs, epoch: as far as they are known."""
+def readouts(reading: Reading) -> list[str]:
+    """Device, speed, what watching costs, epoch, as far as they are known; then with ever less of it."""
     parts = [reading.device.partition(" (")[0]] if reading.device else []  # the number of threads has no room
     if reading.images_per_s is not None:
         parts.append(f"{count(reading.images_per_s)} img/s")
@@ -329,4 +330,5 @@ def readout(reading: Reading) -> str:
         parts.append(f"watch {100 * reading.overhead:.1f} %")
     if reading.epoch is not None and reading.epochs:
         parts.append(f"epoch {min(reading.epochs, int(reading.epoch) + 1)}/{reading.epochs}")
-    return " · ".join(parts)
+    shorter = [parts[start:] for start in range(len(parts))]
+    return [" · ".join(some) for some in shorter]

@@ -7,6 +7,7 @@ from PyQt6.QtGui import QCloseEvent, QKeySequence, QShortcut, QShowEvent
 from PyQt6.QtWidgets import (
     QAbstractButton,
     QApplication,
+    QComboBox,
     QFileDialog,
     QHBoxLayout,
     QLineEdit,
@@ -78,6 +79,7 @@ class MainWindow(QMainWindow):
         row.setSpacing(8)
         row.addWidget(label("convdebug", "brand"))
         row.addWidget(self.run_chooser)
+        row.addSpacing(8)
         self._top_place = _empty_place()
         row.addWidget(self._top_place, 1)
         self.menu_button = IconButton("list", "Menu", role="framed", color="ink")
@@ -177,6 +179,8 @@ class MainWindow(QMainWindow):
         focused = QApplication.focusWidget()
         if isinstance(focused, QAbstractButton):
             focused.click()
+        elif isinstance(focused, QComboBox):
+            focused.showPopup()
         else:
             self.model.toggle_play()
 
@@ -210,6 +214,21 @@ class MainWindow(QMainWindow):
     def follow(self) -> None:
         self.model.set_following(True)
 
+    def next_layer(self) -> None:
+        self.model.pick_along(1)
+
+    def previous_layer(self) -> None:
+        self.model.pick_along(-1)
+
+    def zoom_in(self) -> None:
+        self.deck.zoom(0.5)
+
+    def zoom_out(self) -> None:
+        self.deck.zoom(2.0)
+
+    def show_whole_run(self) -> None:
+        self.deck.zoom(None)
+
     def ask_run(self) -> None:
         self.run_requested.emit()
 
@@ -227,8 +246,10 @@ class MainWindow(QMainWindow):
         self.filter_field.selectAll()
 
     def let_go(self) -> None:
-        """Lets go of the filter first, then of the picked layer."""
-        if self.filter_bar.isVisible():
+        """Lets go of the field that is typed in first, then of the filter, then of the picked layer."""
+        if self._side_place.isAncestorOf(QApplication.focusWidget()):
+            self.deck.setFocus()
+        elif self.filter_bar.isVisible():
             self.filter_field.clear()
             self.filter_bar.setVisible(False)
         elif self.model.picked is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -14,9 +15,10 @@ SUFFIX = ".convdebug"
 
 
 def sessions_folder() -> Path:
-    """The folder for new sessions; it is made where it is missing."""
+    """The folder for new sessions; it is made where it is missing and can be made."""
     folder = default_folder()
-    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):  # reading needs none, and a run into it says in one line what is wrong
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 

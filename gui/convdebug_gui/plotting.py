@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 import pyqtgraph as pg
 from PyQt6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QContextMenuEvent, QFontMetrics, QPainter, QPen
+from PyQt6.QtGui import QColor, QContextMenuEvent, QFontMetrics, QPainter, QPaintEvent, QPen
 from PyQt6.QtWidgets import QGraphicsSceneWheelEvent, QLabel
 
 from convdebug_gui.plot_items import Grid, HoverLine, Marks, PlayheadLine
 from convdebug_gui.theme import theme
-from convdebug_gui.ticks import MINUS, axis_steps, duration, few_ticks, log_ticks, short_number
+from convdebug_gui.ticks import MINUS, axis_steps, duration, few_ticks, log_ticks, short_number, whole_ticks
 
 pg.setConfigOptions(antialias=True, useOpenGL=False)
 
@@ -36,6 +37,7 @@ class Axis(pg.AxisItem):
         self.unit: float | None = None
         self.spacing_px = 36 if orientation == "left" else 90
         self.setStyle(tickLength=0, tickTextOffset=6, hideOverlappingLabels=False)
+        self.enableAutoSIPrefix(False)
         self.restyle()
 
     def restyle(self) -> None:
@@ -65,6 +67,29 @@ class Axis(pg.AxisItem):
             event.accept()
             self.name_clicked.emit(view.mapSceneToView(event.scenePos()).y())
 
+    def generateDrawSpecs(self, p: QPainter) -> tuple[None, list[object], list[TextSpec]]:
+        """Where the words go; pyqtgraph's own way costs two milliseconds an axis for ticks that are not drawn."""
+        box = QRectF(QPointF(0, 0), self.size())
+        upright = self.orientation == "left"
+        length = box.height() if upright else box.width()
+        low, high = self.range  # of an inverted axis the other way round
+        if high == low or length <= 0:
+            return None, [], []
+        ((_spacing, values),) = self.tickValues(low, high, length)
+        places = [length * (value - low) / (high - low) for value in values]
+        if upright:
+            places = [length - place for place in places]
+        words = self.tickStrings(values, 1.0, 1.0) if values else []
+        return None, [], [self._text_spec(box, place, word) for place, word in zip(places, words, strict=True)]
+
+    def _text_spec(self, box: QRectF, place: float, words: str) -> TextSpec:
+        if self.orientation == "left":
+            high = theme().pixels(16)
+            side = QRectF(0, place - high / 2, box.width() - 6, high)
+            return side, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, words
+        beneath = QRectF(place - 60, 6, 120, box.height() - 6)
+        return beneath, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop, words
+
     def drawPicture(self, p: QPainter, axisSpec: object, tickSpecs: object, textSpecs: Iterable[TextSpec]) -> None:
         """Words only: no line along the axis and no tick marks."""
         p.setFont(theme().font("caption"))
@@ -81,6 +106,8 @@ class Axis(pg.AxisItem):
             return [(1, _depth_ticks(low, high))]
         if self.kind == "log":
             return [(1, log_ticks(low, high, count))]
+        if self.kind == "steps":
+            return [(1, whole_ticks(low, high, count))]
         return [(1, few_ticks(low, high, count))]
 
     def _name_positions(self, low: float, high: float, size: float) -> list[float]:
@@ -91,12 +118,16 @@ class Axis(pg.AxisItem):
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
         if self.kind == "names":
             return [self._elided(self.names[int(value)]) for value in values]
-        return [self._word(value) + (self.suffix if value == max(values) else "") for value in values]
+        words = [self._word(value) for value in values]
+        for digits in (3, 4, 5):
+            if self.kind == "log" and len(set(words)) < len(words):  # close together: 2.35 and 2.4
+                words = [self._word(value, digits) for value in values]
+        return [word + (self.suffix if value == max(values) else "") for word, value in zip(words, values, strict=True)]
 
-    def _word(self, value: float) -> str:
+    def _word(self, value: float, digits: int = 2) -> str:
         match self.kind:
             case "log":
-                return short_number(10**value, 2)
+                return short_number(10**value, digits)
             case "steps":
                 return axis_steps(value)
             case "time":
@@ -179,6 +210,7 @@ class Chart(pg.PlotWidget):
         self.left, self.bottom = Axis("left", y_kind), Axis("bottom", x_kind)
         super().__init__(viewBox=self.view, axisItems={"left": self.left, "bottom": self.bottom}, background=None)
         self.left_width = left_width
+        self.paint_s = 0.0
         self.user_zoomed = False
         self.hover_text: Callable[[float, float], str] | None = None
         self._extent: Range = (0.0, 1.0)
@@ -194,6 +226,7 @@ class Chart(pg.PlotWidget):
         self.playhead = PlayheadLine(self.view)
         self.hover_line = HoverLine(self.view)
         self._hover = QLabel(self)
+        self._hover.setTextFormat(Qt.TextFormat.PlainText)
         self._hover.setProperty("role", "hover")
         self._hover.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._hover.hide()
@@ -273,10 +306,27 @@ class Chart(pg.PlotWidget):
         self.view.setXRange(first, last, padding=0)
         self.view_changed.emit()
 
+    def zoom_by(self, factor: float) -> None:
+        """Shows `factor` of the x in view, the playhead where it is."""
+        (low, high), (first, last) = self.x_range, self._extent
+        at = min(max(self.playhead.x if self.playhead.x is not None else low, low), high)
+        begin = at - factor * (at - low)
+        width = factor * (high - low)
+        if width >= last - first:
+            self.reset_zoom()
+        else:
+            begin = min(max(begin, first), last - width)
+            self.zoom_to(begin, begin + width)
+
     def _zoomed(self) -> None:
         self._y_held = self._y_held or tuple(self.view.viewRange()[1]) != self._y_range
         self.user_zoomed = True
         self.view_changed.emit()
+
+    def paintEvent(self, ev: QPaintEvent | None) -> None:
+        began = time.thread_time()
+        super().paintEvent(ev)
+        self.paint_s = max(time.thread_time() - began, 0.8 * self.paint_s)
 
     # mouse
 

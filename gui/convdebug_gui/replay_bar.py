@@ -183,7 +183,7 @@ class ReplayBar(QWidget):
         self.jump = IconButton("warning", "To the next diagnosis (D)", role="framed", color="dim")
         self.speed = QToolButton()
         self.speed.setProperty("role", "chooser")
-        self.speed.setToolTip("Speed of play (+ and − change it)")
+        self.speed.setToolTip("Speed of play (. faster, , slower)")
         self.speed.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.speed.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.speed.setMenu(self._speed_menu())

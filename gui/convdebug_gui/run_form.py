@@ -36,6 +36,10 @@ AT_ONCE = (
 )
 
 
+WITH_TARGET = ("train", "watch")  # what else can be set comes from the person's own function
+OF_TARGET = "Data, model, optimizer and their settings are those of your function."
+
+
 class Fold(QWidget):
     """The advanced fields of a group, out of sight until they are asked for or one of them needs a look."""
 
@@ -79,6 +83,7 @@ class RunForm(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.rows: dict[str, FieldRow] = {}
         self._folds: dict[str, Fold] = {}
+        self._rules: dict[str, QWidget] = {}
         self._schema: Mapping[str, Any] | None = None
         self._catalogue: Catalogue = {}
         self._live = False
@@ -99,6 +104,8 @@ class RunForm(QScrollArea):
         self._layout.setSpacing(6)
         self._layout.addLayout(self._header())
         self._layout.addWidget(self.target)
+        self._of_target = label(OF_TARGET, "caption", wrap=True)
+        self._layout.addWidget(self._of_target)
         self._layout.addWidget(self.message)
         self._layout.addWidget(self._waiting)
         self._groups = QVBoxLayout()
@@ -135,7 +142,7 @@ class RunForm(QScrollArea):
 
     def _clear(self) -> None:
         self.rows = {}
-        self._folds = {}
+        self._folds, self._rules = {}, {}
         while (item := self._groups.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
                 widget.deleteLater()
@@ -144,7 +151,8 @@ class RunForm(QScrollArea):
         if not members:
             return
         if self.rows:
-            self._groups.addWidget(rule())
+            self._rules[group] = line = rule()
+            self._groups.addWidget(line)
         order = {key: place for place, key in enumerate(AT_ONCE)}
         first = sorted((field for field in members if field.key in order), key=lambda field: order[field.key])
         rest = [field for field in members if field.key not in order]
@@ -177,11 +185,20 @@ class RunForm(QScrollArea):
         usual, unread = usual_values(self._catalogue, chosen), unread_keys(self._catalogue, chosen)
         for key, row in self.rows.items():
             row.set_usual(usual.get(key, row.field.default))
-            row.setVisible(key not in unread or key in AT_ONCE)
+            row.setVisible((key not in unread or key in AT_ONCE) and not self._by_target(key))
             if key in TABLES:
                 row.add_words(summary(self._catalogue, key, row.value))
         for fold in self._folds.values():
             fold.setVisible(any(not row.isHidden() for row in fold.body.findChildren(FieldRow)))
+        shown = {key.partition(".")[0] for key, row in self.rows.items() if not row.isHidden()}
+        for group, line in self._rules.items():
+            line.setVisible(group in shown)
+        self._of_target.setVisible(self.target.chosen)
+
+    def _by_target(self, key: str) -> bool:
+        """Whether a field has no say because the target brings its own; what is live has one while the run goes on."""
+        read = key.partition(".")[0] in WITH_TARGET or (self._live and self.rows[key].field.live)
+        return self.target.chosen and not read
 
     def _on_target(self) -> None:
         self._gray()
@@ -278,13 +295,14 @@ class RunForm(QScrollArea):
 
     def set_live(self, live: bool) -> None:
         """While a run goes on only what may change live can be edited."""
-        self._live = live
-        self._gray()
+        if live != self._live:
+            self._live = live
+            self._gray()
+            self._follow_entries()
 
     def _gray(self) -> None:
-        for key, row in self.rows.items():
-            by_target = self.target.chosen and key.partition(".")[0] in ("model",)
-            row.setEnabled(row.field.live if self._live else not by_target)
+        for row in self.rows.values():
+            row.setEnabled(row.field.live or not self._live)
         for widget in (self.target, self.load_button, self.reset_button):
             widget.setEnabled(not self._live)
 

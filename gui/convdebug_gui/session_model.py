@@ -16,6 +16,7 @@ from convdebug_sessions import Diagnosis, Playhead, Run, Session, SessionError
 FRAME_MS = 16
 IDLE_MS = 200
 LOOK_S = 0.04
+TRAININGS = ("train", "watch", "run")
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 
 
@@ -32,6 +33,7 @@ class SessionModel(QObject):
     diagnoses_changed = pyqtSignal()
     describe_changed = pyqtSignal()
     failed = pyqtSignal(object)
+    recovered = pyqtSignal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -97,7 +99,7 @@ class SessionModel(QObject):
     def _load_run(self, run: int | None) -> None:
         assert self.session is not None
         self.runs = list(self.session.runs)
-        self.run = self.session.run(run) if self.runs else None
+        self.run = (self.session.run(run) if run is not None else run_to_open(self.runs)) if self.runs else None
         self._renew_facts()
         self.diagnoses = list(self.session.diagnoses(self.run.id)) if self.run is not None else []
         known = {layer.name for layer in self.layers}
@@ -157,17 +159,27 @@ class SessionModel(QObject):
         if self.session is None or now - self._last_look < pause:
             return False
         self._last_look = now
+        self._watch_the_file(self.session.path)
         try:
             if not self.session.refresh():
                 return False
             self._reload()
         except SessionError as error:
-            self._say_problem(str(error))
+            self.say_problem(str(error))
             return False
         return True
 
-    def _say_problem(self, problem: str) -> None:
-        if problem != self._problem:
+    def _watch_the_file(self, path: Path) -> None:
+        """A file that was moved can still be read for a while, but nobody finds it where it was."""
+        if not path.exists():
+            self.say_problem(f"{path} does not exist")
+        elif self._problem == f"{path} does not exist":
+            self._problem = ""
+            self.recovered.emit()
+
+    def say_problem(self, problem: str) -> None:
+        """`failed`, once for each problem."""
+        if problem != self._problem and self.session is not None:
             self._problem = problem
             self.failed.emit(problem)
 
@@ -272,6 +284,16 @@ class SessionModel(QObject):
         self.layer_picked.emit()
         self._touch()
 
+    def pick_along(self, by: int) -> None:
+        """Picks the layer `by` places deeper than the picked one, from the first one on where none is."""
+        names = [layer.name for layer in self.shown_layers]
+        if not names:
+            return
+        here = names.index(self.picked) if self.picked in names else (-1 if by > 0 else len(names))
+        wanted = names[min(max(here + by, 0), len(names) - 1)]
+        if wanted != self.picked:
+            self.pick_layer(wanted)
+
     def filter_layers(self, text: str) -> None:
         if text != self.layer_filter:
             self.layer_filter = text
@@ -303,6 +325,14 @@ class SessionModel(QObject):
     def explanation(self, rule: str) -> dict[str, Any] | None:
         rules = self.describe.get("rules") or ()
         return next((entry for entry in rules if entry.get("name") == rule), None)
+
+
+def run_to_open(runs: Sequence[Run]) -> Run:
+    """The last training; in a session without any, the last run of its own that made a step."""
+    own = [run for run in runs if run.parent is None] or list(runs)
+    trainings = [run for run in own if run.kind in TRAININGS]
+    stepped = [run for run in own if run.steps]
+    return (trainings or stepped or own)[-1]
 
 
 def _statuses(runs: Sequence[Run]) -> list[str]:

@@ -28,7 +28,7 @@ class TargetField(QWidget):
         self.label = label("My own model", "dim")
         self.line = QLineEdit()
         self.line.setProperty("role", "number")
-        self.line.setPlaceholderText("built-in · or file.py:function")
+        self.line.setPlaceholderText("file.py:function")
         self.line.setClearButtonEnabled(True)
         self.line.setAccessibleName("Target: file.py:function")
         self.line.setToolTip(TIP)

@@ -12,6 +12,7 @@ from PyQt6.QtWidgets import QApplication, QStyleFactory
 
 HERE = Path(__file__).parent
 SIZES = {"caption": 11, "text": 13, "title": 15}
+READABLE = 4.5
 SCALES = (0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0)
 
 
@@ -32,6 +33,12 @@ class Tokens:
     error: str
     warning: str
     good: str
+
+    def readable(self, color: str) -> str:
+        """The colour, as far towards the ink as letters in it need to be read on a panel."""
+        shares = (step / 20 for step in range(20))
+        found = (mixed for share in shares if contrast(mixed := mix(color, self.ink, share), self.panel) >= READABLE)
+        return next(found, self.ink)
 
     def severity(self, severity: str) -> str:
         return {"error": self.error, "warning": self.warning, "info": self.accent}.get(severity, self.faint)
@@ -56,6 +63,18 @@ def mix(first: str, second: str, share: float) -> str:
     a, b = QColor(first), QColor(second)
     parts = ((1 - share) * x + share * y for x, y in zip(a.getRgb()[:3], b.getRgb()[:3], strict=True))
     return QColor(*(round(part) for part in parts)).name()
+
+
+def contrast(first: str, second: str) -> float:
+    """The ratio of contrast of two colours, 1 to 21, as WCAG 2 defines it."""
+    low, high = sorted((_luminance(first), _luminance(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(color: str) -> float:
+    parts = (part / 255 for part in QColor(color).getRgb()[:3])
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def with_alpha(color: str, alpha: float) -> QColor:
@@ -170,6 +189,7 @@ def style_sheet(tokens: Tokens, scale: float) -> str:
         "edge": mix(tokens.line, tokens.ink, 0.16),
         "icons": (HERE / "icons" / tokens.name).as_posix(),
     }
+    shades |= {f"{name}_ink": tokens.readable(getattr(tokens, name)) for name in ("error", "warning", "good")}
     lengths = {f"px{size}": f"{round(size * scale)}px" for size in (2, 3, 4, 5, 6, 8, 10, 12, 16, 18, 24, 28)}
     return Template((HERE / "style.qss").read_text()).substitute(asdict(tokens) | sizes | shades | lengths)
 

@@ -17,10 +17,21 @@ def few_ticks(low: float, high: float, count: int = 5) -> list[float]:
         return []
     raw = span / max(count, 1)
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw * 0.999)
-    first = math.ceil(low / step - 1e-9)
-    last = math.floor(high / step + 1e-9)
+    steps = [power * factor for factor in (0.5, 1, 2, 2.5, 5, 10)]
+    wanted = next(index for index, step in enumerate(steps) if step >= raw * 0.999)
+    found = _multiples(low, high, steps[wanted])
+    return found if len(found) > 1 or wanted == 0 else _multiples(low, high, steps[wanted - 1])  # one has no scale
+
+
+def _multiples(low: float, high: float, step: float) -> list[float]:
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(index * step, 12) for index in range(first, last + 1)]
+
+
+def whole_ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """At most about `count` whole numbers within low…high: there is no half a step."""
+    found = few_ticks(low, high, count)
+    return found if all(tick == int(tick) for tick in found) else _multiples(low, high, 1.0)
 
 
 def log_ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -32,7 +43,9 @@ def log_ticks(low: float, high: float, count: int = 5) -> list[float]:
         found = [decade + math.log10(factor) for decade in decades for factor in factors]
         found = [position for position in found if low - 1e-9 <= position <= high + 1e-9]
         if len(found) <= count:
-            return found if len(found) > 1 else few_ticks(low, high, 3)
+            if len(found) > 1:
+                return found
+            return [math.log10(value) for value in few_ticks(10**low, 10**high, 3) if value > 0]
     return [tick for tick in few_ticks(low, high, count) if tick == round(tick)]
 
 

@@ -16,7 +16,8 @@ from convdebug_gui.theme import theme
 from convdebug_sessions import Summary, summary_of
 
 SHOWN = 12
-WIDEST = 1040
+MOST_COLUMNS = 5
+WIDEST = 1288
 TAGLINE = "What is wrong with this training, since when, where, why, and what to do about it."
 EMPTY = (
     "No session yet. Start a new run and watch it learn: the embedded pictures need no download, "
@@ -29,6 +30,7 @@ class Welcome(QScrollArea):
 
     new_run = pyqtSignal()
     check_model = pyqtSignal()
+    watch_script = pyqtSignal()
     open_session = pyqtSignal()
     demo = pyqtSignal()
     chosen = pyqtSignal(object)
@@ -42,8 +44,8 @@ class Welcome(QScrollArea):
         self.setAcceptDrops(True)
         self.cards: list[SessionCard] = []
         self.actions_shown = self._make_actions()
-        self._grid = QGridLayout()
-        self._grid.setSpacing(12)
+        self._action_grid, self._grid = QGridLayout(), QGridLayout()
+        self._holders = [self._hold(grid) for grid in (self._action_grid, self._grid)]
         self._caption = label("RECENT SESSIONS", "section")
         self._empty = label(EMPTY, "dim", wrap=True)
         self._unread: list[Path] = []
@@ -55,10 +57,11 @@ class Welcome(QScrollArea):
 
     def _make_actions(self) -> list[ActionCard]:
         specification = (
-            ("play", "New run", "Train a built-in network, live", "Ctrl+N", self.new_run, True),
-            ("heartbeat", "Check my model", "Sanity checks, step by step", "Ctrl+K", self.check_model, False),
-            ("folder-open", "Open session …", "Replay, or look at one that runs", "Ctrl+O", self.open_session, False),
-            ("monitor-play", "Demo", "Checks, then a training, by itself", "Ctrl+D", self.demo, False),
+            ("play", "New run", "Train a built-in network", "Ctrl+N", self.new_run, True),
+            ("heartbeat", "Check my model", "Sanity checks in order", "Ctrl+M", self.check_model, False),
+            ("broadcast", "Watch a script …", "Two lines in your loop", "Ctrl+W", self.watch_script, False),
+            ("folder-open", "Open session …", "Replay, or live", "Ctrl+O", self.open_session, False),
+            ("monitor-play", "Demo", "Checks, then a training", "Ctrl+D", self.demo, False),
         )
         cards = []
         for icon, title, words, key, signal, primary in specification:
@@ -76,15 +79,10 @@ class Welcome(QScrollArea):
         column.setContentsMargins(24, 56, 24, 40)
         column.setSpacing(0)
         column.addLayout(self._heading())
-        column.addSpacing(28)
-        actions = QHBoxLayout()
-        actions.setSpacing(12)
-        for card in self.actions_shown:
-            actions.addWidget(card)
-        column.addLayout(actions)
+        column.addSpacing(16)
+        column.addLayout(self._action_grid)
         column.addSpacing(36)
         column.addWidget(self._caption)
-        column.addSpacing(12)
         column.addLayout(self._grid)
         column.addWidget(self._empty)
         column.addStretch(1)
@@ -156,7 +154,7 @@ class Welcome(QScrollArea):
             self._grid.removeWidget(card)
             card.hide()  # it is deleted only when the event loop turns
             card.deleteLater()
-        self.cards = []
+        self.cards, self._unread = [], []
         self._empty.setVisible(not summaries)
         for summary in summaries:
             self._add(summary)
@@ -168,19 +166,36 @@ class Welcome(QScrollArea):
         self._place(card, len(self.cards) - 1)
 
     def _place(self, card: SessionCard, index: int) -> None:
+        self._grid.addWidget(card, 1 + index // self._columns(), index % self._columns())
+
+    def _hold(self, grid: QGridLayout) -> list[QWidget]:
+        """Widgets that keep the columns of a grid as wide as those of the other where it has fewer cards."""
+        grid.setSpacing(12)
+        holders = [QWidget() for _column in range(MOST_COLUMNS)]
+        for column, holder in enumerate(holders):
+            holder.setFixedHeight(0)
+            grid.addWidget(holder, 0, column)
+        return holders
+
+    def _arrange(self) -> None:
+        """As many columns as there is room for."""
         columns = self._columns()
-        self._grid.addWidget(card, index // columns, index % columns)
-        for column in range(columns):
-            self._grid.setColumnStretch(column, 1)
+        for grid, holders in zip((self._action_grid, self._grid), self._holders, strict=True):
+            for column, holder in enumerate(holders):
+                holder.setVisible(column < columns)
+                grid.setColumnStretch(column, 1 if column < columns else 0)
+        for index, action in enumerate(self.actions_shown):
+            self._action_grid.addWidget(action, 1 + index // columns, index % columns)
+        for index, card in enumerate(self.cards):
+            self._place(card, index)
 
     def _columns(self) -> int:
         width = min(self.width(), WIDEST) - 48
-        return max(1, min(4, width // (theme().pixels(220) + 12)))
+        return max(1, min(MOST_COLUMNS, (width + 12) // (theme().pixels(204) + 12)))
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
-        for index, card in enumerate(self.cards):
-            self._place(card, index)
+        self._arrange()
 
     def _choose(self) -> None:
         card = self.sender()

@@ -19,10 +19,10 @@ from convdebug_gui.places import new_session
 from convdebug_gui.reading import Reading, live_values, read, wished_values
 from convdebug_gui.run_form import RunForm
 from convdebug_gui.session_model import SessionModel
-from convdebug_sessions import Session, SessionError
+from convdebug_sessions import Run, Session, SessionError
 
 WAIT_MS = 60
-TRAININGS = ("train", "watch", "branch")
+TRAININGS = ("train", "watch", "run", "branch")
 
 
 class Workbench(QWidget):
@@ -78,6 +78,7 @@ class Workbench(QWidget):
         self.model.changed.connect(self._refresh)
         self.model.run_changed.connect(self._on_run_changed)
         self.model.failed.connect(self._on_failed)
+        self.model.recovered.connect(self._on_recovered)
 
     def _take_description(self) -> None:
         if self._description.data:
@@ -139,8 +140,13 @@ class Workbench(QWidget):
 
     def _load_config(self) -> None:
         run = self.model.run
-        if run is not None and run.config and self.form.rows:
+        if run is None or not self.form.rows:
+            return
+        if run.config and "model" in run.config:
+            self.form.target.clear()
             self.form.load(flat(run.config))
+        elif ":" in str(run.info.get("target")):
+            self.form.target.line.setText(str(run.info["target"]))
 
     # running
 
@@ -162,6 +168,7 @@ class Workbench(QWidget):
         self.engines[path] = engine = EngineProcess(self)
         engine.finished.connect(self._on_finished)
         engine.start(["train", *arguments, "--session", str(path)], path)
+        self.main.deck.setFocus()  # the keys of the panels work from here on, whatever was typed in before
         self._waiting.start()
         self._refresh()
 
@@ -215,16 +222,25 @@ class Workbench(QWidget):
 
     def _refresh(self) -> None:
         run, session = self.model.run, self.model.session
-        self._reading = None
         if run is not None and session is not None:
-            values = live_values(session, run)
-            self._reading = read(session, run, values)
-            self.live.show_values(values)
-            self._show_in_form(wished_values(session, run))
+            self._read(session, run)
+        else:
+            self._reading = None
+            self.live.show_values({})
         self.live.set_state(self._state())
         self.live.show_reading(self._reading)
         self.form.set_live(self.live.state in (State.RUNNING, State.PAUSED))
         self._watch_the_writer()
+
+    def _read(self, session: Session, run: Run) -> None:
+        try:
+            values = live_values(session, run)
+            self._reading = read(session, run, values)
+            self._show_in_form(wished_values(session, run) if run.config else values)
+        except SessionError as error:
+            self.model.say_problem(str(error))  # moved away in this moment: the last reading stays
+        else:
+            self.live.show_values(values)
 
     def _show_in_form(self, values: dict[str, Any]) -> None:
         for key, value in values.items():
@@ -277,6 +293,10 @@ class Workbench(QWidget):
             self.banner.show_notice(session_gone(self.path))
         else:
             self.banner.show_notice(refused(str(words)))
+
+    def _on_recovered(self) -> None:
+        if self.path is not None and self.banner.notice == session_gone(self.path):
+            self.banner.show_notice(None)
 
     def close_down(self) -> None:
         """Leave nothing behind: no process, no timer, no open file."""

@@ -91,7 +91,7 @@ class Source:
                 if self._database is None:
                     self._database = self._connect()
                 yield self._database
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OSError) as error:
                 raise SessionError(_in_words(error, self.path)) from error
             finally:
                 if not self._keep:
@@ -146,7 +146,9 @@ def _probed(path: Path, mode: str = "rw", immutable: bool = False) -> sqlite3.Co
     return database
 
 
-def _in_words(error: sqlite3.Error, path: Path) -> str:
+def _in_words(error: sqlite3.Error | OSError, path: Path) -> str:
+    if isinstance(error, OSError):
+        return f"{path} cannot be read: {error.strerror}" if path.exists() else f"{path} does not exist"
     if isinstance(error, sqlite3.OperationalError) and "unable to open" in str(error):
         return f"no permission for {path}" if path.exists() else f"{path} does not exist"
     if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):

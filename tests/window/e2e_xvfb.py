@@ -94,7 +94,7 @@ class Person:
         self.tool("windowfocus", window)
         time.sleep(2)
         self.see("e2e-welcome")
-        self.click(343, 200)  # the card New run
+        self.click(220, 200)  # the card New run
         time.sleep(3)
         self.see("e2e-new-run")
         self.keys("ctrl+r")

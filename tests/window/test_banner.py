@@ -23,6 +23,12 @@ def banner(qtbot, look):
     return banner
 
 
+def test_an_error_that_looks_like_markup_is_shown_as_it_is(banner):
+    banner.show_notice(of_outcome(outcome(3, False, "TypeError: <class 'int'> is <b>no</b> tensor")))
+    assert banner.words.textFormat() == Qt.TextFormat.PlainText
+    assert banner.words.text() == "TypeError: <class 'int'> is <b>no</b> tensor"
+
+
 @pytest.mark.parametrize(
     ("code", "crashed", "words", "title", "phrase"),
     [

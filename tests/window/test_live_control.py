@@ -93,6 +93,48 @@ def test_a_training_that_raises_shows_its_traceback(qtbot, bench, tmp_path):
     assert "mine.py" in bench.banner.details.toPlainText()
 
 
+def test_the_keys_of_the_panels_work_once_a_run_is_started_from_a_field(qtbot, bench, tiny):
+    bench.form.load(tiny)
+    bench.activateWindow()
+    bench.form.rows["optimizer.lr"].editor.setFocus()
+    with qtbot.waitSignal(bench.ended, timeout=START_MS):
+        bench.run()
+    assert bench.main.deck.hasFocus()
+    assert bench.form.rows["optimizer.lr"].text == "0.01"
+
+
+def test_escape_leads_from_a_field_to_the_panels(qtbot, bench):
+    bench.activateWindow()
+    field = bench.form.rows["optimizer.lr"].editor
+    field.setFocus()
+    qtbot.keyClick(field, Qt.Key.Key_Escape)
+    assert bench.main.deck.hasFocus()
+
+
+def test_a_training_whose_session_is_moved_is_stopped_all_the_same(qtbot, bench, slow, tmp_path):
+    start(qtbot, bench, slow)
+    with qtbot.waitSignal(bench.model.failed, timeout=5000):
+        bench.path.rename(tmp_path / "elsewhere.convdebug")
+    assert bench.banner.title.text() == "The session is no longer there"
+    with qtbot.waitSignal(bench.ended, timeout=30_000):
+        qtbot.mouseClick(bench.live.stop_button, Qt.MouseButton.LeftButton)
+    assert bench.engines == {}
+
+
+def test_readouts_say_what_there_is_room_for(qtbot, look):
+    control = LiveControl()
+    qtbot.addWidget(control)
+    control.show_reading(
+        Reading(device="cpu", images_per_s=5700, overhead=1.371, epoch=0.5, epochs=10, step=3, planned=9)
+    )
+    control.show()
+    for width in range(1300, 520, -60):
+        control.resize(width, 40)
+        shown, room = control.readout.text(), control.readout.width()
+        assert control.readout.fontMetrics().horizontalAdvance(shown) <= room
+        assert shown == "" or shown.endswith("epoch 1/10")
+
+
 def test_a_session_moved_away_is_told(qtbot, bench, tiny, tmp_path):
     bench.form.load(tiny)
     with qtbot.waitSignal(bench.ended, timeout=START_MS):

@@ -125,6 +125,21 @@ def test_while_a_run_goes_on_only_live_fields_can_be_changed_and_are_told_on_ent
     assert told.args == ["optimizer.lr", 0.002]
 
 
+def test_with_a_target_only_what_is_read_beside_it_can_be_set(form, tmp_path):
+    (tmp_path / "mine.py").write_text("def make_target(): ...\n")
+    form.rows["optimizer.lr"].editor.setText("0.3")
+    form.target.line.setText(f"{tmp_path / 'mine.py'}:make_target")
+    form.rows["train.epochs"].editor.setText("7")
+    assert {key.partition(".")[0] for key, row in form.rows.items() if not row.isHidden()} == {"train", "watch"}
+    assert form.arguments()[2:] == ["--set", "train.epochs=7"]
+    form.set_live(True)
+    assert not form.rows["optimizer.lr"].isHidden()
+    form.set_live(False)
+    form.target.clear()
+    assert not form.rows["optimizer.lr"].isHidden()
+    assert "optimizer.lr=0.3" in form.arguments()
+
+
 def test_a_target_is_read_as_text_and_never_run(form, tmp_path):
     file = tmp_path / "mine.py"
     file.write_text("raise SystemExit('run!')\ndef net(): ...\ndef make_target(): ...\n")
@@ -154,6 +169,11 @@ def test_values_survive_the_way_to_toml_and_back(engine_words):
     by_key = {field.key: field for field in fields(engine_words["schema"])}
     for text in ("1e-7", "0.001", "3", "0.5"):
         assert parse(by_key["optimizer.lr"], shown(parse(by_key["optimizer.lr"], text))) == float(text)
+
+
+def test_the_key_that_a_line_names_first_gets_it():
+    keys = ["data.download", "data.root"]
+    assert key_in("no CIFAR-10 there; set data.root, or allow --set data.download=true", keys) == "data.root"
 
 
 def test_the_longest_key_in_a_line_wins():

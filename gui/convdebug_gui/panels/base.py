@@ -6,6 +6,7 @@ import csv
 import io
 import time
 from collections.abc import Hashable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,15 @@ class Panel(QWidget):
 
     # drawing when it is due
 
+    @property
+    def cost_s(self) -> float:
+        """What drawing this again takes of late, with its painting."""
+        return self._cost_s + sum(chart.paint_s for chart in self.charts)
+
+    @cached_property
+    def charts(self) -> list[Chart]:
+        return self.findChildren(Chart)
+
     def forget_drawn(self) -> None:
         """Draws all again at the next frame."""
         self._drawn_data = self._drawn_head = None
@@ -89,7 +99,10 @@ class Panel(QWidget):
         """Whether something visible here has changed; a dear panel waits in proportion to its cost."""
         if not self.isVisible() or time.monotonic() - self.last_drawn < 4 * self._cost_s - 0.03:
             return False
-        return self._keys() != (self._drawn_data, self._drawn_head)
+        try:
+            return self._keys() != (self._drawn_data, self._drawn_head)
+        except SessionError:
+            return not self.is_empty  # the refresh says why
 
     def _keys(self) -> tuple[Hashable, Hashable]:
         run = self.model.run.id if self.model.run is not None else None
@@ -99,34 +112,43 @@ class Panel(QWidget):
     def refresh(self) -> None:
         """Draws what changed, now."""
         began = time.monotonic()
-        data, head = self._keys()
         try:
+            data, head = self._keys()
             self._draw(data, head)
+            self._drawn_data, self._drawn_head = data, head
         except SessionError as error:
             self._say(str(error))
-        self._drawn_data, self._drawn_head = data, head
+            self._drawn_data = self._drawn_head = None
         self.draws += 1
         self.last_drawn = time.monotonic()
         self._cost_s = self.last_drawn - began
 
     def _draw(self, data: Hashable, head: Hashable) -> None:
         if self.model.run is None or not self.ready():
-            self._say(self.waits_for)
+            self._say(self.waits_for if self._may_come() else self.never_came)
             return
         if self.is_empty:
             self._stack.setCurrentWidget(self.body)
-            self._show_tools()
+            self.show_tools()
         if data != self._drawn_data:
             self.draw_data()
         if head != self._drawn_head or data != self._drawn_data:
             self.draw_head()
 
+    def _may_come(self) -> bool:
+        return self.model.run is None or self.model.run.status == "running"
+
+    @property
+    def never_came(self) -> str:
+        """What is said where a run has ended without recording any of this."""
+        return f"This run has ended and recorded nothing for “{self.title}”."
+
     def _say(self, text: str) -> None:
         self._note.setText(text)
         self._stack.setCurrentIndex(0)
-        self._show_tools()
+        self.show_tools()
 
-    def _show_tools(self) -> None:
+    def show_tools(self) -> None:
         """An empty panel has nothing to switch and no legend."""
         for tool in self.tools:
             if tool.parent() is not None:  # else it would become a window of its own

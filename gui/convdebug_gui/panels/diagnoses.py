@@ -154,6 +154,7 @@ class DiagnosesPanel(QWidget):
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         column.addWidget(self._area, 1)
         model.diagnoses_changed.connect(self.refresh)
+        model.runs_changed.connect(self.refresh)
         model.run_changed.connect(self.refresh)
         model.session_changed.connect(self.refresh)
         self.refresh()

@@ -7,17 +7,17 @@ from collections.abc import Hashable
 
 import numpy as np
 from PyQt6.QtCore import QEvent, QPoint, QRect
-from PyQt6.QtGui import QHelpEvent, QImage, QPainter, QPaintEvent
+from PyQt6.QtGui import QColor, QHelpEvent, QImage, QPainter, QPaintEvent, QPen
 from PyQt6.QtWidgets import QToolTip, QWidget
 
 from convdebug_gui.panels.base import Table
 from convdebug_gui.plot_items import VIRIDIS
 from convdebug_gui.session_model import SessionModel
-from convdebug_gui.theme import theme
+from convdebug_gui.theme import mix, theme
 from convdebug_gui.ticks import short_number
 from convdebug_sessions import BlobRef
 
-LARGEST_TILE, SMALLEST_TILE = 56, 10
+LARGEST_TILE, SMALLEST_TILE = 88, 10
 
 
 class FiltersView(QWidget):
@@ -55,7 +55,13 @@ class FiltersView(QWidget):
 
     def detail(self) -> str:
         blob = self._blob()
-        return blob.name.removesuffix(".weight") if blob is not None else ""
+        if blob is None:
+            return ""
+        bad, name = self._bad_count(), blob.name.removesuffix(".weight")
+        return f"{name} · {bad} of {len(self.filters)} not finite" if bad else name
+
+    def _bad_count(self) -> int:
+        return sum(not np.isfinite(entry).all() for entry in self.filters)
 
     def draw_data(self) -> None:
         self.update()
@@ -86,6 +92,9 @@ class FiltersView(QWidget):
             QToolTip.hideText()
             return
         values = self.filters[index]
+        if not np.isfinite(values).all():
+            QToolTip.showText(globally, f"filter {index}\n{bad_words(values)}", self)
+            return
         span = f"{short_number(float(values.min()))} … {short_number(float(values.max()))}"
         norm = short_number(float(np.linalg.norm(values)))
         QToolTip.showText(globally, f"filter {index}\nnorm {norm}, values {span}", self)
@@ -94,10 +103,17 @@ class FiltersView(QWidget):
         return [(f"filter {index}", entry.ravel()) for index, entry in enumerate(self.filters)]
 
 
+def bad_words(values: np.ndarray) -> str:
+    """How many numbers of a filter are NaN or infinite."""
+    return f"{int((~np.isfinite(values)).sum())} of {values.size} weights are not finite"
+
+
 def tile_image(values: np.ndarray) -> QImage:
-    """A filter (C, H, W) as a picture: colours for three channels, grey for one, viridis of the mean for more."""
-    finite = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
-    shares = 0.5 + 0.5 * finite / max(float(np.abs(finite).max()), 1e-12)
+    """A filter (C, H, W): colours for three channels, grey for one, viridis of the mean for more; red if not finite."""
+    if not np.isfinite(values).all():
+        return bad_image()
+    exact = values.astype(np.float64)
+    shares = 0.5 + 0.5 * exact / max(float(np.abs(exact).max()), 1e-12)
     if len(shares) == 3:
         pixels = np.moveaxis(shares, 0, -1) * 255
     elif len(shares) == 1:
@@ -105,6 +121,19 @@ def tile_image(values: np.ndarray) -> QImage:
     else:
         pixels = VIRIDIS[np.clip(shares.mean(axis=0) * 255, 0, 255).astype(np.uint8)].astype(np.float64)
     return rgb_image(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+
+
+def bad_image() -> QImage:
+    """What stands for a filter that has numbers which are not finite: a softly red square with a stroke through it."""
+    tokens, side = theme().tokens, LARGEST_TILE
+    image = QImage(side, side, QImage.Format.Format_RGB32)
+    image.fill(QColor(mix(tokens.panel, tokens.error, 0.22)))
+    painter = QPainter(image)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(QPen(QColor(tokens.error), 2))
+    painter.drawLine(side // 4, 3 * side // 4, 3 * side // 4, side // 4)
+    painter.end()
+    return image
 
 
 def rgb_image(pixels: np.ndarray) -> QImage:

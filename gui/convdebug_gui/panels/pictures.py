@@ -40,6 +40,7 @@ class PicturesPanel(Panel):
         for shown in self.views.values():
             self.stack.addWidget(shown)
         self.switch.chosen.connect(self._chosen)
+        model.run_changed.connect(self._turn_to_what_is_there)
         self._chosen()
 
     @property
@@ -52,6 +53,20 @@ class PicturesPanel(Panel):
         self._say(self.waits_for)
         self.title_changed.emit()
         self.forget_drawn()
+
+    def _turn_to_what_is_there(self) -> None:
+        """A run that has none of what is in view, such as a sweep without filters, shows what it has."""
+        if self.model.run is None or self.model.live or self.view.ready():
+            return
+        there = next((name for name, view in self.views.items() if view.ready()), None)
+        if there is not None:
+            self.switch.choose(there)
+
+    @property
+    def never_came(self) -> str:
+        if self.switch.choice == "sweep":
+            return self.waits_for  # a sweep may still be made, in any session
+        return f"This run has ended and recorded no {self.switch.choice} of its network."
 
     def full_title(self) -> str:
         words = self.view.detail() if self.model.run is not None else ""

@@ -7,7 +7,17 @@ from typing import Any
 
 from PyQt6.QtCore import QRectF, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QPainter, QPaintEvent
-from PyQt6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QProgressBar, QScrollArea, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from convdebug_gui.controls import button, label
 from convdebug_gui.theme import theme
@@ -98,7 +108,8 @@ class CheckPage(QScrollArea):
         inner = QVBoxLayout(self._frame)
         inner.setContentsMargins(12, 10, 12, 6)
         inner.addWidget(self.plot)
-        layout.addWidget(self._frame)
+        self._frame.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        layout.addWidget(self._frame, 100)
         layout.addStretch(1)
         self.setWidget(page)
 
@@ -156,7 +167,9 @@ class CheckPage(QScrollArea):
     def show_picture(self, picture: Picture | None) -> None:
         self.plot.show_picture(picture, "Its curve is drawn here while it runs.")
         self._frame.setVisible(picture is not None or not self.state.finished)
-        self._frame.setFixedHeight(theme().pixels(320 if picture is not None else 120))
+        least, most = (280, 640) if picture is not None else (120, 120)
+        self._frame.setMinimumHeight(theme().pixels(least))
+        self._frame.setMaximumHeight(theme().pixels(most))
 
     def _show_result(self, state: CheckState) -> None:
         key = (state.run, state.status, state.summary)
@@ -206,7 +219,7 @@ def diagnosis_card(diagnosis: Mapping[str, Any]) -> EdgeCard:
     for remedy in diagnosis.get("remedies") or ():
         row = QHBoxLayout()
         row.setSpacing(8)
-        row.addWidget(label("→", "dim"), 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(label("→", "good"), 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(_wrapped(str(remedy.get("text", ""))), 1)
         card.body.addLayout(row)
     return card

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import pyqtSignal
+from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from convdebug_gui.controls import Switch, button, label
@@ -81,7 +81,12 @@ class SetupPage(QScrollArea):
         layout.setContentsMargins(16, 12, 16, 12)
         code = label(TARGET, "number")
         code.setFont(theme().font("number"))
-        layout.addWidget(code)
+        area = QScrollArea()  # in a narrow window the lines are scrolled, not cut
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        area.setWidget(code)
+        area.setFixedHeight(code.sizeHint().height() + theme().pixels(12))
+        layout.addWidget(area)
         return frame
 
     def _start_row(self) -> QHBoxLayout:

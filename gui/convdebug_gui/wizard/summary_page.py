@@ -11,8 +11,6 @@ from convdebug_gui.controls import button, label
 from convdebug_gui.wizard.marks import Mark
 from convdebug_gui.wizard.verdicts import WORDS, CheckInfo, CheckState, verdict_words
 
-ROW_LINK = "QPushButton { background: transparent; border: none; padding: 0; text-align: left; min-height: 0; }"
-
 
 class SummaryPage(QScrollArea):
     """All verdicts at a glance; each leads to its page."""
@@ -35,6 +33,7 @@ class SummaryPage(QScrollArea):
         self.train_button.clicked.connect(self.train_wanted)
         self.session_button.clicked.connect(self.session_wanted)
         self.note = label("", "dim", wrap=True)
+        self.note.setTextFormat(Qt.TextFormat.RichText)
         self.note.setOpenExternalLinks(True)
         self.note.hide()
         self._marks: dict[str, Mark] = {}
@@ -72,9 +71,8 @@ class SummaryPage(QScrollArea):
         grid.setVerticalSpacing(10)
         for row, check in enumerate(checks):
             self._marks[check.id] = mark = Mark("pending", 16)
-            self._titles[check.id] = title = button(check.title, "quiet", f"To the page of {check.title}")
+            self._titles[check.id] = title = button(check.title, "row", f"To the page of {check.title}")
             title.setObjectName(check.id)
-            title.setStyleSheet(ROW_LINK)
             title.clicked.connect(self._leave_for)
             top = Qt.AlignmentFlag.AlignTop
             grid.addWidget(mark, row, 0, top)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from PyQt6.QtCore import Qt, QUrl, pyqtSignal
 from PyQt6.QtGui import QKeySequence, QShortcut
-from PyQt6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
 from convdebug_gui.banner import Banner
 from convdebug_gui.controls import button, label
@@ -64,13 +65,15 @@ class Wizard(QWidget):
 
     def _lay_out(self) -> None:
         self._form_side = QWidget()
-        side = QVBoxLayout(self._form_side)
+        side = QHBoxLayout(self._form_side)
         side.setContentsMargins(0, 0, 0, 0)
+        side.setSpacing(0)
+        side.addWidget(_edge())
         side.addWidget(self.form)
         self._form_side.setFixedWidth(theme().pixels(300))
         row = QHBoxLayout()
         row.setSpacing(0)
-        parts = ((self._make_rail(), 0), (_edge(), 0), (self.stack, 1), (_edge(), 0), (self._form_side, 0))
+        parts = ((self._make_rail(), 0), (_edge(), 0), (self.stack, 1), (self._form_side, 0))
         for widget, stretch in parts:
             row.addWidget(widget, stretch)
         layout = QVBoxLayout(self)
@@ -80,7 +83,7 @@ class Wizard(QWidget):
         layout.addLayout(row, 1)
 
     def _make_rail(self) -> QWidget:
-        self.back = button("‹ convdebug", "quiet", "To the welcome page (Ctrl+Home)")
+        self.back = button("‹ convdebug", "quiet", "To the welcome page (Alt+Home)")
         self.run_all = button("Start the checks", "", "Run all checks in order (Ctrl+R)")
         self.stop_button = button("Stop", "", "Stop after the step at hand; verdicts so far are kept")
         rail = QWidget()
@@ -92,8 +95,8 @@ class Wizard(QWidget):
         caption = label("SANITY CHECKS", "section")
         caption.setContentsMargins(10, 8, 0, 4)
         self._rail.addWidget(caption)
-        self._rail.addWidget(self.list)
-        self._rail.addStretch(1)
+        self._list_area = _scrolling(self.list)
+        self._rail.addWidget(self._list_area, 1)
         self._rail.addWidget(self.run_all)
         self._rail.addWidget(self.stop_button)
         return rail
@@ -148,12 +151,10 @@ class Wizard(QWidget):
         self.show_page(SETUP)
 
     def _make_list(self, checks: Sequence[CheckInfo]) -> None:
-        old = self.list
         titles = [(check.id, check.title) for check in checks]
         self.list = CheckList([(SETUP, "What is checked"), *titles, (SUMMARY, "Summary")])
         self.list.chosen.connect(self._choose)
-        self._rail.replaceWidget(old, self.list)
-        old.deleteLater()
+        self._list_area.setWidget(_on_top(self.list))
 
     # which page
 
@@ -172,6 +173,7 @@ class Wizard(QWidget):
         self._form_side.setVisible(id == SETUP)
         if id in self.list.rows:
             self.list.choose(id)
+            self._list_area.ensureWidgetVisible(self.list.rows[id])
         self._refresh_page()
 
     def _choose(self, id: str) -> None:
@@ -291,9 +293,9 @@ class Wizard(QWidget):
     def _on_exported(self, outcome: Outcome) -> None:
         if outcome.ending == Ending.OK:
             link = QUrl.fromLocalFile(str(self._report)).toString()
-            self._say(f'The report is in <a href="{link}">{self._report}</a>.')
+            self._say(f'The report is in <a href="{link}">{escape(str(self._report))}</a>.')
         else:
-            self._say(f"The report could not be written: {outcome.line}")
+            self._say(f"The report could not be written: {escape(outcome.line)}")
 
     def _say(self, words: str) -> None:
         if self.summary is not None:
@@ -307,6 +309,27 @@ class Wizard(QWidget):
         """Leave nothing behind: no process, no timer, no open file."""
         self.runs.close()
         self.exporter.kill()
+
+
+def _scrolling(list: CheckList) -> QScrollArea:
+    """Room for all checks in a low window."""
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    area.setWidget(_on_top(list))
+    return area
+
+
+def _on_top(list: CheckList) -> QWidget:
+    page = QWidget()
+    page.setProperty("role", "scrolled")
+    column = QVBoxLayout(page)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.addWidget(list)
+    column.addStretch(1)
+    return page
 
 
 def _edge() -> QFrame:

@@ -22,7 +22,7 @@ def test_each_panel_draws_any_session(window, settle, any_session, panel):
     assert not shown.grab().isNull()
     assert shown.is_empty == (any_session.stem == "empty")
     if shown.is_empty:
-        assert len(shown.note.text()) > 40
+        assert len(shown.note.text()) > 40  # it says why, or what will stand here
 
 
 def test_the_pictures_panel_shows_each_of_its_views(window, settle, sessions):
