@@ -3,7 +3,7 @@ import torch
 from torch import nn, autograd
 
 torch.manual_seed(17)
-LAMBDA, CRITIC, BATCH = 5.0, 3, 96
+LAMBDA, CRITIC, BATCH = 2.0, 5, 96
 
 
 def net(i, o):
@@ -16,8 +16,8 @@ def real(n):
 
 
 critic, generator = net(2, 1), net(4, 2)
-opt_c = torch.optim.Adam(critic.parameters(), lr=1e-3, betas=(0.0, 0.9))
-opt_g = torch.optim.Adam(generator.parameters(), lr=1e-3, betas=(0.0, 0.9))
+opt_c = torch.optim.Adam(critic.parameters(), lr=5e-4, betas=(0.0, 0.9))
+opt_g = torch.optim.Adam(generator.parameters(), lr=5e-4, betas=(0.0, 0.9))
 valid = real(600)
 
 
@@ -28,7 +28,7 @@ def gradient_penalty(a, b):
     return LAMBDA * ((g.norm(dim=1) - 1) ** 2).mean()
 
 
-for it in range(250):
+for it in range(200):
     for _ in range(CRITIC):
         x = real(BATCH)
         with torch.no_grad():

@@ -61,7 +61,7 @@ def main():
     x, y = pictures(1600, 0)
     xv, yv = pictures(384, 1)
     model = ResNet()
-    epochs, bs = 4, 32
+    epochs, bs = 3, 32
     steps = epochs * (len(x) // bs)
     opt = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
     sched = torch.optim.lr_scheduler.OneCycleLR(opt, max_lr=0.05, total_steps=steps, pct_start=0.3)

@@ -90,9 +90,9 @@ if __name__ == "__main__":
     net = nn.Sequential(nn.Linear(13, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 3))
     trainer = Trainer(
         net,
-        torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9),
+        torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9),
         nn.CrossEntropyLoss(),
         DataLoader(wine(5000, 0), batch_size=50, shuffle=True),
         DataLoader(wine(1000, 1), batch_size=200),
     )
-    trainer.fit(5)
+    trainer.fit(4)

@@ -9,11 +9,11 @@ class Recommender(nn.Module):
         super().__init__()
         self.user = nn.Embedding(users, dim)
         self.item = nn.Embedding(items, dim)
-        self.trunk = nn.Sequential(nn.Linear(2 * dim, 48), nn.ReLU(), nn.Linear(48, 24), nn.ReLU())
+        self.trunk = nn.Sequential(nn.Linear(3 * dim, 48), nn.ReLU(), nn.Linear(48, 24), nn.ReLU())
         self.head = nn.Linear(24, 1)
 
     def forward(self, u, i):
-        h = torch.cat([self.user(u), self.item(i)], dim=-1)
+        h = torch.cat([self.user(u), self.item(i), self.user(u) * self.item(i)], dim=-1)
         return self.head(self.trunk(h)).squeeze(-1)
 
 
@@ -32,8 +32,8 @@ if __name__ == "__main__":
     uv, iv, rv = ratings(1500, 1)
     m = Recommender()
     opt_dense = torch.optim.SGD(m.trunk.parameters(), lr=0.05, momentum=0.9)
-    opt_rest = torch.optim.Adam(list(m.user.parameters()) + list(m.item.parameters()) + list(m.head.parameters()), lr=4e-3)
-    for epoch in range(5):
+    opt_rest = torch.optim.Adam(list(m.user.parameters()) + list(m.item.parameters()) + list(m.head.parameters()), lr=1e-2)
+    for epoch in range(6):
         m.train()
         for b in torch.randperm(len(u)).split(100):
             loss = F.mse_loss(m(u[b], i[b]), r[b])

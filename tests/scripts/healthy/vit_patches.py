@@ -35,13 +35,13 @@ def bars(n):
     shift = (torch.rand(n) - 0.5) * 5
     d = u[None, :, None] * angle.cos()[:, None, None] + u[None, None, :] * angle.sin()[:, None, None] - shift[:, None, None]
     img = (d.abs() < width[:, None, None]).float()
-    return (img + 0.4 * torch.randn(n, 16, 16)).unsqueeze(1), y
+    return (img + 0.9 * torch.randn(n, 16, 16)).unsqueeze(1), y
 
 
 train_dl = DataLoader(TensorDataset(*bars(3000)), batch_size=50, shuffle=True)
 val_dl = DataLoader(TensorDataset(*bars(600)), batch_size=200)
 model = ViT()
-EPOCHS = 4
+EPOCHS = 3
 opt = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.05)
 warm, total = 20, EPOCHS * len(train_dl)
 sched = torch.optim.lr_scheduler.LambdaLR(
