@@ -1,10 +1,10 @@
-# make demo · make test · make lint · make bench: each sets up .venv by itself and can be repeated.
+# make demo · make test · make lint · make bench · make scripts: each sets up .venv by itself and can be repeated.
 PYTHON ?= python3
 BIN := .venv/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 QT_LINE := Qt needs system libraries here. On Debian/Ubuntu: apt-get install -y libegl1 libgl1 libdbus-1-3 libfontconfig1 libglib2.0-0 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 libxcb-render-util0 libxcb-shape0 libxcb-xkb1
 
-.PHONY: demo test lint bench clinic e2e screenshots clean
+.PHONY: demo test lint bench clinic scripts e2e screenshots clean
 
 demo: .venv/installed
 	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then $(BIN)/python -c "import PyQt6.QtWidgets" || echo "$(QT_LINE)"; fi
@@ -26,6 +26,10 @@ bench: .venv/installed-dev
 # every sick and every healthy training of the clinic: how well the rules tell them apart
 clinic: .venv/installed-dev
 	@$(BIN)/python -m tests.clinic --write
+
+# every user script of tests/scripts bare and under `convdebug run`, then its sick twins (about ten minutes)
+scripts: .venv/installed-dev
+	@OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m tests.scripts.prove
 
 screenshots: .venv/installed-dev
 	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m convdebug_gui.screenshots docs/images guide

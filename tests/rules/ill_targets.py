@@ -305,6 +305,8 @@ def sorted_by_class() -> Target:
     inputs, labels = pictures()
     order = labels.argsort()
     return target((inputs[order], labels[order]), shuffle=False, batch_size=16)
+
+
 def validation_examples_trained_on() -> Target:
     """A fifth of the validation examples stand in the training data."""
     inputs, labels = (tensor.clone() for tensor in pictures(1))

@@ -1,0 +1,1 @@
+"""Reading two glyphs; `python -m ocr.train --epochs 3`."""

@@ -1,0 +1,4 @@
+from .blocks import ConvBlock
+from .model import TinyVGG
+
+__all__ = ["ConvBlock", "TinyVGG"]
