@@ -65,7 +65,8 @@ def watch(
     takes them, are the fixed batch whose predictions are followed; by default the first batch seen is.
     `checkpoints=N` keeps the weights at every N-th step. `on_wish` is offered wishes that the watch cannot grant
     itself and says whether it took them; `data.batch_size` also shows as `wanted_batch_size`. `first_step` numbers the
-    first step, where a run goes on from a checkpoint. `stepped`: see `Watch`. UserError for what is no model or no optimizer.
+    first step, where a run goes on from a checkpoint. `stepped`: see `Watch`.
+    UserError for what is no model or no optimizer.
     """
     optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer or [])
     _require_watchable(model, optimizers)

@@ -1,4 +1,4 @@
-"""How a program ended: its exit code as Python would give it, what is said about it, its traceback without our frames."""
+"""How a program ended: its exit code as under Python, what is said of it, its traceback without our frames."""
 
 from __future__ import annotations
 
