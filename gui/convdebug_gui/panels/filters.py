@@ -30,7 +30,7 @@ class FiltersView(QWidget):
         super().__init__()
         self.model = model
         self.filters = np.zeros((0, 3, 1, 1), np.float32)
-        self._images: list[QImage] = []
+        self._images: list[QImage | None] = []  # none stands for a filter with numbers that are not finite
         self._tiles: list[QRect] = []
 
     def _blob(self) -> BlobRef | None:
@@ -57,8 +57,8 @@ class FiltersView(QWidget):
         blob = self._blob()
         if blob is None:
             return ""
-        bad, name = self._bad_count(), blob.name.removesuffix(".weight")
-        return f"{name} · {bad} of {len(self.filters)} not finite" if bad else name
+        bad = self._bad_count()
+        return f"{bad}/{len(self.filters)} not finite" if bad else blob.name.removesuffix(".weight")
 
     def _bad_count(self) -> int:
         return sum(not np.isfinite(entry).all() for entry in self.filters)
@@ -70,14 +70,17 @@ class FiltersView(QWidget):
         blob = self._blob()
         assert blob is not None
         self.filters = self.model.facts.array(blob)
-        self._images = [tile_image(entry) for entry in self.filters]
+        self._images = [tile_image(entry) if np.isfinite(entry).all() else None for entry in self.filters]
         self.update()
 
     def paintEvent(self, _event: QPaintEvent | None) -> None:
         painter = QPainter(self)
         self._tiles = tiles(len(self._images), self.rect().adjusted(12, 4, -12, -10))
         for image, tile in zip(self._images, self._tiles, strict=True):
-            painter.drawImage(tile, image)
+            if image is None:
+                paint_bad(painter, tile)
+            else:
+                painter.drawImage(tile, image)
         painter.end()
 
     def event(self, event: QEvent | None) -> bool:
@@ -109,9 +112,7 @@ def bad_words(values: np.ndarray) -> str:
 
 
 def tile_image(values: np.ndarray) -> QImage:
-    """A filter (C, H, W): colours for three channels, grey for one, viridis of the mean for more; red if not finite."""
-    if not np.isfinite(values).all():
-        return bad_image()
+    """A finite filter (C, H, W): colours for three channels, grey for one, viridis of the mean for more."""
     exact = values.astype(np.float64)
     shares = 0.5 + 0.5 * exact / max(float(np.abs(exact).max()), 1e-12)
     if len(shares) == 3:
@@ -123,17 +124,15 @@ def tile_image(values: np.ndarray) -> QImage:
     return rgb_image(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
 
 
-def bad_image() -> QImage:
-    """What stands for a filter that has numbers which are not finite: a softly red square with a stroke through it."""
-    tokens, side = theme().tokens, LARGEST_TILE
-    image = QImage(side, side, QImage.Format.Format_RGB32)
-    image.fill(QColor(mix(tokens.panel, tokens.error, 0.22)))
-    painter = QPainter(image)
+def paint_bad(painter: QPainter, tile: QRect) -> None:
+    """A filter that has numbers which are not finite: a softly red square with a stroke through it."""
+    tokens, inset = theme().tokens, tile.width() // 4
+    painter.fillRect(tile, QColor(mix(tokens.panel, tokens.error, 0.2)))
+    inner = tile.adjusted(inset, inset, -inset, -inset)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setPen(QPen(QColor(tokens.error), 2))
-    painter.drawLine(side // 4, 3 * side // 4, 3 * side // 4, side // 4)
-    painter.end()
-    return image
+    painter.setPen(QPen(QColor(tokens.error), 1.5))
+    painter.drawLine(inner.bottomLeft(), inner.topRight())
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
 
 
 def rgb_image(pixels: np.ndarray) -> QImage:
