@@ -8,6 +8,7 @@ from .filters import Filters
 from .gradients import GradientHistograms, GradientOverlap, Gradients
 from .inputs import Inputs
 from .instrument import Instrument, Moment, Scene
+from .loss_values import LossValues
 from .membership import Membership
 from .memory import Memory
 from .outputs import Outputs
@@ -18,6 +19,7 @@ from .updates import Updates, WeightHistograms
 
 INSTRUMENTS: list[type[Instrument]] = [
     Accuracy,
+    LossValues,
     Gradients,
     Updates,
     Activations,
