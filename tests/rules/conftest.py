@@ -149,6 +149,19 @@ ILL: dict[str, dict[str, Any] | str] = {
     "overfitting": {**CONVNET, "data.limit": 150, "train.steps": 200},
     "underfitting": "one_unit_wide",
     "data-bound": "slow_to_load",
+    "unshuffled-batches": "sorted_by_class",
+    "gradients-accumulate": "never_zeroed",
+    "parameters-not-in-optimizer": "head_forgotten",
+    "frozen-parameters": "left_frozen",
+    "no-gradient": "cut_off",
+    "double-softmax": "softmax_twice",
+    "double-sigmoid": "sigmoid_twice",
+    "loss-expects-log-probabilities": "scores_for_logarithms",
+    "loss-shape-broadcast": "every_output_against_every_label",
+    "eval-mode-while-training": "trained_asleep",
+    "train-mode-while-validating": "validated_awake",
+    "optimizer-not-stepping": "never_stepped",
+    "steps-skipped": "half_of_the_steps_skipped",
 }  # fmt: skip
 STEPS_OF_TARGETS = {"labels_drawn_anew": 210, "slow_to_load": 30, "one_unit_wide": 300}
 
