@@ -188,6 +188,7 @@ def missing(script: Script, seen: Seen) -> list[str]:
     """What a healthy script's session should tell and does not, or tells and should not."""
     found = [f"no {each} found" for each in script.sees if not getattr(seen, each)]
     found += [f"{each.severity} {each.rule}: {each.message}" for each in seen.alarms]
-    if not seen.statuses or any(status != "finished" for status in seen.statuses):
+    wanted = "stopped" if script.exit_code else "finished"
+    if set(seen.statuses) != {wanted}:
         found.append(f"runs ended as {', '.join(seen.statuses) or 'nothing'}")
     return found

@@ -28,7 +28,7 @@ class UNet(nn.Module):
         return self.final(a)
 
 
-def discs_and_boxes(n, seed, size=24):
+def discs_and_boxes(n, seed, size=20):
     g = torch.Generator().manual_seed(seed)
     u = torch.arange(size).float()
     cy, cx, by, bx = (torch.rand(n, 1, 1, generator=g) * (size - 8) + 4 for _ in range(4))
@@ -50,9 +50,9 @@ if __name__ == "__main__":
     x, m = discs_and_boxes(512, 0)
     xv, mv = discs_and_boxes(96, 1)
     net = UNet()
-    opt = torch.optim.Adam(net.parameters(), lr=5e-3)
+    opt = torch.optim.Adam(net.parameters(), lr=1e-2)
     spent = steps = 0
-    for epoch in range(3):
+    for epoch in range(4):
         net.train()
         for idx in torch.randperm(len(x)).split(16):
             t0 = time.perf_counter()
