@@ -10,6 +10,7 @@ from .inputs import Inputs
 from .instrument import Instrument, Moment, Scene
 from .loop import LoopCounts
 from .loss_inputs import LossInputs
+from .loss_values import LossValues
 from .membership import Membership
 from .memory import Memory
 from .mixture import Mixture
@@ -24,6 +25,7 @@ from .zeroing import Zeroing
 
 INSTRUMENTS: list[type[Instrument]] = [
     Accuracy,
+    LossValues,
     Gradients,
     Updates,
     Activations,
