@@ -24,6 +24,7 @@ from .instruments import INSTRUMENTS, Moment, Scene
 from .instruments.anatomy import is_compiled, unwrapped
 from .instruments.losses import listen, stop_listening
 from .instruments.opening import describe_loss, opened_run, tell_anatomy
+from .instruments.origin import Origin
 from .instruments.rack import Rack
 from .instruments.readback import Readback
 from .instruments.root import Root
@@ -124,6 +125,7 @@ class Watch:
         self._stepping = Stepping(scene.model, scene.optimizers, *hooks)
         self._wishes = Wishes(scene.run, scene.optimizers, self._take_wish)
         self._root = Root(scene.model, scene.clock)
+        self._origin = Origin(scene)
         self._moment = Moment(first_step)
         self._steps_by_optimizer = bool(scene.optimizers)
         self._gave_up = False
@@ -160,6 +162,7 @@ class Watch:
         self._running = True
         self._stepping.start()
         listen(self._see_loss)
+        self._origin.start()
         self._started = self._ended = self._clock()
         if self._scene.compiled:
             self.run.event(
@@ -175,6 +178,7 @@ class Watch:
             self._count_every_call()
         self._running = False
         stop_listening(self._see_loss)
+        self._origin.stop()
         self._stepping.stop()
         self._root.detach()
         self._rack.close()
@@ -246,6 +250,7 @@ class Watch:
 
     def _begin_step(self) -> None:
         self._moment = Moment(self.number, began_at=self._clock())
+        self._origin.begin(self.number)
         if self.number % 64 == 0:
             self._scene.look_again()
         if self._rack.arm(self._moment):
@@ -288,6 +293,7 @@ class Watch:
         moment = self._moment
         if moment.updates == 0 and self._rack.active:
             self._rack.before_update(moment)
+        self._origin.before_update(optimizer, moment)
         moment.updates += 1
         if not self._gave_up:
             self._steps_by_optimizer = True
@@ -295,12 +301,14 @@ class Watch:
             moment.timeline.start("optimizer")
 
     def _after_update(self, optimizer: Optimizer) -> None:
+        self._origin.after_update()
         if self._moment.timeline is not None:
             self._moment.timeline.end("optimizer")
 
     def _attempted(self) -> None:
         """A gradient scaler was asked to step: it may skip the update, or the optimizer says itself that it steps."""
         self._moment.attempted = True
+        self._origin.attempted()
 
     def _see_loss(self, name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
         if value.requires_grad and isinstance(scores, Tensor) and isinstance(labels, Tensor):

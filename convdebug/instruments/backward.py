@@ -7,12 +7,21 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 Told = Callable[[bool], None]
 """Called with True as a backward pass begins and with False as it ends."""
 
 _listeners: list[Told] = []
 _originals: list[Any] = []
+_under_way: list[Any] = []
+
+
+def roots() -> list[Tensor]:
+    """The tensors from which the backward pass under way began."""
+    begun = _under_way[-1] if _under_way else ()
+    given = [begun] if isinstance(begun, Tensor) else list(begun)
+    return [each for each in given if isinstance(each, Tensor)]
 
 
 def listen_to_backward(told: Told) -> None:
@@ -39,6 +48,7 @@ def _wrapped(original: Any) -> Any:
         if torch.compiler.is_compiling():
             return original(*args, **kwargs)
         heard = tuple(_listeners)
+        _under_way.append(args[0] if args else kwargs.get("tensors", ()))
         for told in heard:
             told(True)
         try:
@@ -46,5 +56,6 @@ def _wrapped(original: Any) -> Any:
         finally:
             for told in heard:
                 told(False)
+            _under_way.pop()
 
     return backward

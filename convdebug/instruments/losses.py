@@ -30,23 +30,53 @@ Told = Callable[[str, Any, Any, Any, Any], None]
 """Called with the loss's name, its input, its target, its value and its reduction."""
 
 _listeners: list[Told] = []
+ToldCall = Callable[[str, tuple[Any, ...], dict[str, Any], Tensor], None]
+"""Called with the loss's name, all its arguments and its value."""
+
+_call_listeners: list[ToldCall] = []
 _originals: dict[str, Any] = {}
 
 
 def listen(told: Told) -> None:
     """From now on tell `told` of every loss that is computed while gradients are recorded."""
-    if not _listeners:
-        for name in LOSSES:
-            _originals[name] = getattr(F, name)
-            setattr(F, name, _wrapped(name, _originals[name]))
+    _wrap_all()
     _listeners.append(told)
+
+
+def listen_to_calls(told: ToldCall) -> None:
+    """The same for one who wants all arguments."""
+    _wrap_all()
+    _call_listeners.append(told)
+
+
+def original(name: str) -> Any:
+    """Torch's own function, which tells nobody."""
+    return _originals.get(name) or getattr(F, name)
 
 
 def stop_listening(told: Told) -> None:
     """The last listener to leave puts torch's own functions back."""
     if told in _listeners:
         _listeners.remove(told)
-    if not _listeners:
+    _unwrap_all()
+
+
+def stop_listening_to_calls(told: ToldCall) -> None:
+    """The last listener to leave puts torch's own functions back."""
+    if told in _call_listeners:
+        _call_listeners.remove(told)
+    _unwrap_all()
+
+
+def _wrap_all() -> None:
+    if not _originals:
+        for name in LOSSES:
+            _originals[name] = getattr(F, name)
+            setattr(F, name, _wrapped(name, _originals[name]))
+
+
+def _unwrap_all() -> None:
+    if not _listeners and not _call_listeners:
         for name, original in _originals.items():
             setattr(F, name, original)
         _originals.clear()
@@ -59,6 +89,8 @@ def _wrapped(name: str, original: Any) -> Any:
         if not torch.compiler.is_compiling() and torch.is_grad_enabled() and isinstance(value, Tensor):
             for told in _listeners:
                 told(name, input, target, value, kwargs.get("reduction", "mean"))
+            for heard in _call_listeners:
+                heard(name, (input, target, *args), kwargs, value)
         return value
 
     return loss
