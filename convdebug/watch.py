@@ -24,6 +24,7 @@ from .instruments import INSTRUMENTS, Moment, Scene
 from .instruments.anatomy import is_compiled, unwrapped
 from .instruments.ears import Ears
 from .instruments.opening import describe_loss, opened_run, tell_anatomy
+from .instruments.origin import Origin
 from .instruments.rack import Rack
 from .instruments.readback import Readback
 from .instruments.rows import Rows, share
@@ -136,6 +137,7 @@ class Watch:
         self._stepping = Stepping(scene.model, scene.optimizers, *hooks, search=stepped is not None)
         self._unanswered: set[int] = set()
         self._wishes = Wishes(scene.run, scene.optimizers, self._take_wish)
+        self._origin = Origin(scene)
         self._moment = Moment(first_step)
         self._ears = Ears(scene, self._moment, self._write_evaluation)
         self._steps_by_optimizer = bool(scene.optimizers)
@@ -171,6 +173,7 @@ class Watch:
         self._running = True
         self._stepping.start()
         self._ears.start()
+        self._origin.start()
         self._started = self._ended = self._clock()
         if self._scene.compiled:
             self.run.event(
@@ -186,6 +189,7 @@ class Watch:
             self._count_every_call()
         self._ears.stop()
         self._running = False
+        self._origin.stop()
         self._stepping.stop()
         self._rack.close()
         self._scene.readback.finish()
@@ -244,6 +248,7 @@ class Watch:
 
     def _begin_step(self) -> None:
         self._moment = self._ears.moment = Moment(self.number, began_at=self._clock())
+        self._origin.begin(self.number)
         if self.number % 64 == 0:
             self._scene.look_again()
             self._ears.pending.look_again()
@@ -285,6 +290,7 @@ class Watch:
         if moment.updates == 0 and self._rack.active:
             with self._ears.deaf():
                 self._rack.before_update(moment)
+        self._origin.before_update(optimizer, moment)
         moment.updates += 1
         self._unanswered.discard(id(optimizer))
         self._ears.pending.inside_step = True
@@ -295,6 +301,7 @@ class Watch:
 
     def _after_update(self, optimizer: Optimizer) -> None:
         self._ears.pending.cut()
+        self._origin.after_update()
         if self._moment.timeline is not None:
             self._moment.timeline.end("optimizer")
         if self._stepped is not None:
@@ -304,6 +311,7 @@ class Watch:
         """A gradient scaler was asked to step: it may skip the update, or the optimizer says itself that it steps."""
         self._moment.attempted = True
         self._unanswered.add(id(optimizer))
+        self._origin.attempted()
 
     def _tried(self, optimizer: Optimizer) -> None:
         """The gradient scaler has stepped the optimizer, or skipped the step."""

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
+
+from .probe import is_probing
 
 Told = Callable[[bool], None]
 """Called with True as a backward pass begins and with False as it ends."""
@@ -17,6 +20,14 @@ _listeners: list[Told] = []
 _tensor_listeners: list[ToldOfTensors] = []
 _grad_listeners: list[Callable[[Any], None]] = []
 _originals: dict[str, Any] = {}
+_under_way: list[Any] = []
+
+
+def roots() -> list[Tensor]:
+    """The tensors from which the backward pass under way began."""
+    begun = _under_way[-1] if _under_way else ()
+    given = [begun] if isinstance(begun, Tensor) else list(begun)
+    return [each for each in given if isinstance(each, Tensor)]
 
 
 def listen_to_backward(told: Told) -> None:
@@ -66,9 +77,10 @@ def _unpatch_if_idle() -> None:
 def _wrapped(original: Any) -> Any:
     @functools.wraps(original)
     def backward(tensors: Any, grad_tensors: Any = None, *args: Any, **kwargs: Any) -> Any:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or is_probing():
             return original(tensors, grad_tensors, *args, **kwargs)
         heard, heard_tensors = tuple(_listeners), tuple(_tensor_listeners)
+        _under_way.append(tensors)
         for told in heard_tensors:
             told(True, tensors, grad_tensors)
         for hearer in heard:
@@ -80,6 +92,7 @@ def _wrapped(original: Any) -> Any:
                 hearer(False)
             for told in heard_tensors:
                 told(False, tensors, grad_tensors)
+            _under_way.pop()
 
     return backward
 
@@ -87,7 +100,7 @@ def _wrapped(original: Any) -> Any:
 def _wrapped_grad(original: Any) -> Any:
     @functools.wraps(original)
     def grad(outputs: Any, *args: Any, **kwargs: Any) -> Any:
-        if not torch.compiler.is_compiling():
+        if not torch.compiler.is_compiling() and not is_probing():
             for told in tuple(_grad_listeners):
                 told(outputs)
         return original(outputs, *args, **kwargs)

@@ -42,6 +42,7 @@ class Gradients(Instrument):
         names, gradients = present_gradients(self.scene)
         if gradients and self._norms is None:
             self._norms = names, torch.stack(torch._foreach_norm(gradients)).to(torch.float32)
+            moment.gradient_norms = self._norms
 
     def record(self, moment: Moment) -> None:
         if self._norms is None:

@@ -73,6 +73,8 @@ class Moment:
     hook_seconds: float = 0.0
     watch_seconds: float = 0.0
     samples: dict[str, tuple[tuple[str, ...], Tensor, Tensor | None]] = field(default_factory=dict)
+    gradient_norms: tuple[tuple[str, ...], Tensor] | None = None
+    """Where they were measured at this step: the names of the parameters and the norms of their gradients."""
 
 
 class Instrument:

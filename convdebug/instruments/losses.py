@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .probe import is_probing
+
 LOSSES = (
     "cross_entropy",
     "nll_loss",
@@ -31,23 +33,53 @@ Told = Callable[[str, Any, Any, Any, Any], None]
 
 _listeners: list[Told] = []
 _unrecorded_listeners: list[Told] = []
+ToldCall = Callable[[str, tuple[Any, ...], dict[str, Any], Tensor], None]
+"""Called with the loss's name, all its arguments and its value."""
+
+_call_listeners: list[ToldCall] = []
 _originals: dict[str, Any] = {}
 
 
 def listen(told: Told) -> None:
     """From now on tell `told` of every loss that is computed while gradients are recorded."""
-    if not _listeners:
-        for name in LOSSES:
-            _originals[name] = getattr(F, name)
-            setattr(F, name, _wrapped(name, _originals[name]))
+    _wrap_all()
     _listeners.append(told)
+
+
+def listen_to_calls(told: ToldCall) -> None:
+    """The same for one who wants all arguments."""
+    _wrap_all()
+    _call_listeners.append(told)
+
+
+def original(name: str) -> Any:
+    """Torch's own function, which tells nobody."""
+    return _originals.get(name) or getattr(F, name)
 
 
 def stop_listening(told: Told) -> None:
     """The last listener to leave puts torch's own functions back."""
     if told in _listeners:
         _listeners.remove(told)
-    if not _listeners:
+    _unwrap_all()
+
+
+def stop_listening_to_calls(told: ToldCall) -> None:
+    """The last listener to leave puts torch's own functions back."""
+    if told in _call_listeners:
+        _call_listeners.remove(told)
+    _unwrap_all()
+
+
+def _wrap_all() -> None:
+    if not _originals:
+        for name in LOSSES:
+            _originals[name] = getattr(F, name)
+            setattr(F, name, _wrapped(name, _originals[name]))
+
+
+def _unwrap_all() -> None:
+    if not _listeners and not _call_listeners:
         for name, original in _originals.items():
             setattr(F, name, original)
         _originals.clear()
@@ -68,9 +100,11 @@ def _wrapped(name: str, original: Any) -> Any:
     @functools.wraps(original)
     def loss(input: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
         value = original(input, target, *args, **kwargs)
-        if not torch.compiler.is_compiling() and isinstance(value, Tensor):
+        if not torch.compiler.is_compiling() and not is_probing() and isinstance(value, Tensor):
             for told in tuple(_listeners if torch.is_grad_enabled() else _unrecorded_listeners):
                 told(name, input, target, value, kwargs.get("reduction", "mean"))
+            for heard in _call_listeners:
+                heard(name, (input, target, *args), kwargs, value)
         return value
 
     return loss

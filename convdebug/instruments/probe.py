@@ -1,50 +1,62 @@
-"""Runs a model once more without leaving a trace: random state, buffers and module modes are as they were."""
+"""Runs a model once more without leaving a trace: random state, buffers, module modes and attributes stay."""
 
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+CONTAINERS = (list, dict, set, deque)
 _depth = [0]
 
 
 def is_probing() -> bool:
-    """Whether the pass under way is our own, not the user's."""
+    """Whether what is computed at this moment is our own, not the user's."""
     return _depth[0] > 0
+
+
+@contextmanager
+def probing() -> Iterator[None]:
+    """What is computed inside is our own: nobody listens to it."""
+    _depth[0] += 1
+    try:
+        yield
+    finally:
+        _depth[0] -= 1
 
 
 @contextmanager
 def unnoticed(model: nn.Module, evaluation: bool = False) -> Iterator[None]:
     """Inside, gradients are off and, if asked for, the model is in evaluation mode; afterwards nothing has changed."""
-    modes = [(module, module.training) for module in model.modules()]
     buffers = [
         (module, name, buffer, buffer.clone())
         for module in model.modules()
         for name, buffer in module._buffers.items()
         if buffer is not None
     ]
-    with _same_random_state(), torch.no_grad():
-        _depth[0] += 1
+    with ExitStack() as stack, torch.no_grad():
+        stack.enter_context(probing())
+        stack.enter_context(same_random_state())
+        for module in list(model.modules()):
+            stack.enter_context(attributes_kept(module))
         try:
             if evaluation:
                 model.eval()
             yield
         finally:
-            _depth[0] -= 1
-            for module, mode in modes:
-                module.training = mode
             for module, name, buffer, copy in buffers:
                 module._buffers[name] = buffer
                 buffer.data.copy_(copy)  # through .data: a backward pass still to come must not see a new version
 
 
 @contextmanager
-def _same_random_state() -> Iterator[None]:
+def same_random_state() -> Iterator[None]:
     python, array = random.getstate(), np.random.get_state()
     host = torch.get_rng_state()
     devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else []
@@ -56,3 +68,23 @@ def _same_random_state() -> Iterator[None]:
         torch.set_rng_state(host)
         if devices:
             torch.cuda.set_rng_state_all(devices)
+
+
+@contextmanager
+def attributes_kept(module: nn.Module) -> Iterator[None]:
+    """What a forward pass counts, stores or appends on the module itself is taken back."""
+    own = dict(module.__dict__)
+    contents = [(value, value.copy()) for value in own.values() if type(value) in CONTAINERS]
+    try:
+        yield
+    finally:
+        for name in module.__dict__.keys() - own.keys():
+            del module.__dict__[name]
+        module.__dict__.update(own)
+        for container, content in contents:
+            _refill(container, content)
+
+
+def _refill(container: Any, content: Any) -> None:
+    container.clear()
+    (container.extend if isinstance(container, list | deque) else container.update)(content)

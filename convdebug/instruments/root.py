@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from .instrument import Moment
+from .probe import is_probing
 
 
 class Root:
@@ -47,7 +48,7 @@ class Root:
         self._hooks.clear()
 
     def _enter(self, model: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        if torch.compiler.is_compiling() or self.deaf or not torch.is_grad_enabled():
+        if torch.compiler.is_compiling() or self.deaf or is_probing() or not torch.is_grad_enabled():
             return
         if model.training:
             self._training_begins()
@@ -61,7 +62,7 @@ class Root:
             moment.timeline.start("forward")
 
     def _leave(self, _model: nn.Module, _inputs: Any, output: Any) -> None:
-        if torch.compiler.is_compiling() or self.deaf:
+        if torch.compiler.is_compiling() or self.deaf or is_probing():
             return
         if not torch.is_grad_enabled():
             self._evaluated(output)

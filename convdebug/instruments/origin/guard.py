@@ -1,0 +1,333 @@
+"""Tests every step for the first value that is no number, and has the step replayed before its update destroys it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from .. import backward, losses
+from ..instrument import Moment, Scene
+from ..probe import probing
+from .held import MOST_CALLS, Call, Door
+from .loss_graph import LossPart, found_in_graph
+from .replay import Found, bad_parameters, replay_backward, replay_forward, weights_of
+from .statistics import MOST_ROWS, described, finite
+
+MOST_EVENTS = 3
+SMALL = 4096
+"""Gradients with no more values than this are tested at every step; all of them where their norms were taken anyway."""
+MOST_TESTED = 8
+SECONDS_A_TEST = 2e-3
+"""One test for each so many seconds of a step, but always one."""
+
+
+class Origin:
+    """Watches over one model. Keeps references only; what it runs again, it runs on copies.
+
+    On the CPU the loss is read as `backward` begins and two small gradients as it ends, both before the update. On
+    other devices the host does not wait: flags are copied behind the kernels and judged in time if they have arrived
+    before the update, or else late, when the weights that made the value are gone.
+    """
+
+    def __init__(self, scene: Scene, model: nn.Module | None = None) -> None:
+        self.scene = scene
+        self.step = 0
+        self.examples: Callable[[], Sequence[int] | None] | None = None
+        """The places in the data set of the batch under way, where the loop knows them."""
+        self._model = model if model is not None else scene.model
+        self._hearable = getattr(self._model, "_compiled_call_impl", None) is None or (
+            type(self._model).__name__ == "OptimizedModule"
+        )
+        self._door = Door(self._model, scene.device, self._entered)
+        self._on_host = scene.device.type == "cpu"
+        self._calls: list[Call] = []
+        self._loss = LossPart()
+        self._tested: list[nn.Parameter] = []
+        self._suspect: str | None = None
+        self._came_back = False
+        self._updating = False
+        self._scaled = False
+        self._lost = False
+        self._tests = 1
+        self._began_at = scene.clock()
+        self._told = 0
+        self._told_at = -1
+        self._running = False
+
+    # when it listens
+
+    def start(self) -> None:
+        self._running = True
+        if self._hearable:
+            self._door.open()
+        backward.listen_to_backward(self._hear_backward)
+        losses.listen_to_calls(self._hear_loss)
+
+    def stop(self) -> None:
+        if not self._running:
+            return
+        self._running = False
+        self._door.close()
+        backward.stop_listening_to_backward(self._hear_backward)
+        losses.stop_listening_to_calls(self._hear_loss)
+        self._forget()
+
+    def begin(self, step: int) -> None:
+        """The next step begins: nothing of the last one is held any longer."""
+        self.step = step
+        now = self.scene.clock()
+        self._tests = max(1, int((now - self._began_at) / SECONDS_A_TEST))
+        self._began_at = now
+        self._forget()
+
+    def _forget(self) -> None:
+        self._calls.clear()
+        self._loss.clear()
+        self._suspect, self._came_back = None, False
+
+    # what it hears
+
+    def _entered(self, call: Call) -> None:
+        if self._came_back and self._suspect is None:
+            self._calls.clear()
+            self._came_back = False
+        if len(self._calls) == MOST_CALLS:
+            del self._calls[0]
+        self._calls.append(call)
+
+    def _hear_loss(self, name: str, args: tuple[Any, ...], keywords: dict[str, Any], value: Tensor) -> None:
+        self._loss.heard(name, args, keywords, value)
+
+    def _hear_backward(self, begins: bool) -> None:
+        self._guarded(self._before_backward if begins else self._after_backward)
+
+    def before_update(self, optimizer: Optimizer, moment: Moment) -> None:
+        """The optimizer is about to step: the last moment at which the weights are those of the forward pass."""
+        self._updating = True
+        if getattr(optimizer, "found_inf", None) is None:  # a fused optimizer skips by itself what a scaler tells it to
+            self._guarded(lambda: self._judge_gradients(moment))
+        self._suspect = None
+
+    def after_update(self) -> None:
+        self._updating = False
+
+    def attempted(self) -> None:
+        """A gradient scaler is asked to step: its infinities are on purpose, and it skips the update itself."""
+        self._scaled = True
+        self._suspect = None
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        if not self._running or self._told >= MOST_EVENTS:
+            return
+        try:
+            with probing():
+                act()
+        except Exception as problem:  # whatever happens in here, the user's training goes on
+            self._told = MOST_EVENTS
+            self._suspect = None
+            self._calls.clear()
+            message = f"{type(problem).__name__}: {problem}"
+            self.scene.run.event("instrument-failed", self.step, instrument="origin", message=message)
+
+    # the loss
+
+    def _before_backward(self) -> None:
+        root = next((root for root in backward.roots() if root.numel() == 1), None)
+        if root is None:
+            return
+        if not (self._on_host or root.is_cpu):
+            self._flag(root)
+            return
+        if math.isfinite(root.item()):
+            self._lost = False
+            self._loss.look(root, self._calls)
+        elif not self._lost and not (self._scaled and self._loss.is_finite):
+            self._lost = True
+            self._find_forward(root)
+
+    def _find_forward(self, root: Tensor) -> None:
+        """The loss is no number, and nothing was updated since: its weights are still there."""
+        names = bad_parameters(self.scene.inner)
+        if names:
+            if self._told == 0:
+                self._tell(self._bad_weights(names))
+            return
+        for call in self._calls:
+            found = replay_forward(self._inner, call, self.scene.device) if call.left else None
+            if found is not None:
+                self._tell(found, call)
+                return
+        outputs_finite = all(finite(output.detach()) for call in self._calls for output in call.outputs)
+        call = self._calls[-1] if self._calls else None
+        self._tell(found_in_graph(root, self._loss, self._calls, outputs_finite), call)
+
+    def _bad_weights(self, names: list[str]) -> Found:
+        """Weights are no numbers before the forward pass: an update made them so."""
+        found = Found("weights", note=f"{len(names)} parameters were non-finite before this step's forward pass")
+        model = dict(self.scene.inner.named_parameters())
+        found.parameters = [described(model[name].detach(), name) for name in names[:8]]
+        state = _optimizer_state(self.scene.optimizers, model[names[0]])
+        if state and all(finite(each) for each in state.values()):
+            found.direction = "update"
+            found.inputs = [described(each, name) for name, each in state.items()]
+            found.operator = type(self.scene.optimizers[0]).__name__
+        found.module = names[0].rpartition(".")[0]
+        return found
+
+    # the gradients
+
+    def _after_backward(self) -> None:
+        self._came_back = True
+        if self._lost or self._told_at == self.step or self._suspect is not None or not self._on_host:
+            return
+        if not self._tested:
+            self._tested = self._worth_testing()
+        for parameter in self._tested[: self._tests]:
+            gradient = parameter.grad
+            if gradient is not None and _sum_is_bad(gradient):
+                self._suspect = self._name_of(parameter)
+                break
+        if self._suspect is not None and (self._updating or self._steps_without_optimizer):
+            self._find_backward(self._suspect)
+            self._suspect = None
+
+    @property
+    def _steps_without_optimizer(self) -> bool:
+        return not self.scene.optimizers and self.step > 0
+
+    def _worth_testing(self) -> list[nn.Parameter]:
+        """Small parameters over the whole depth; the first, which a bad gradient reaches from behind, is tested always."""
+        present = [each for _, each in self.scene.parameters if each.grad is not None and not each.grad.is_sparse]
+        small = [each for each in present if each.numel() <= SMALL] or sorted(present, key=Tensor.numel)[:1]
+        return small[:: max(1, len(small) // MOST_TESTED)][:MOST_TESTED]
+
+    def _judge_gradients(self, moment: Moment) -> None:
+        name = self._suspect
+        norms = moment.gradient_norms
+        if name is None and norms is not None and norms[1].device.type == "cpu" and self._told_at != self.step:
+            bad = torch.nonzero(~torch.isfinite(norms[1])).reshape(-1).tolist() if _sum_is_bad(norms[1]) else []
+            parameters = dict(self.scene.parameters)
+            bad = [norms[0][place] for place in bad]
+            name = next((each for each in bad if _holds_bad_gradient(parameters.get(each))), None)
+        if name is not None:
+            self._find_backward(name)
+
+    def _find_backward(self, seen: str) -> None:
+        """A gradient is no number though the loss was: replay on weights that are still good."""
+        names = bad_parameters(self.scene.inner)
+        if names:
+            return
+        self._lost = True
+        found: Found | None = None
+        call: Call | None = None
+        for call in self._calls:
+            found = replay_backward(self._inner, call, self.scene.device, self._loss.again)
+            if found is not None:
+                break
+        if found is None:
+            found = Found("backward", part="outside", note=_not_reproduced(self._calls))
+        if found.part != "model":
+            self._loss.explain(found)
+        self._tell(found, call, seen=f"gradient of {seen}")
+
+    @property
+    def _inner(self) -> nn.Module:
+        return self.scene.inner
+
+    def _name_of(self, parameter: nn.Parameter) -> str:
+        return next((name for name, each in self.scene.parameters if each is parameter), "a parameter")
+
+    # devices that run behind the host
+
+    def _flag(self, root: Tensor) -> None:
+        """Have the loss copied to the host behind the kernels; judge it when it arrives."""
+        step = self.step
+        self._loss.look(root, self._calls)
+
+        def arrived(values: Any) -> None:
+            if math.isfinite(float(values[0])):
+                self._lost = False
+            elif not self._lost:
+                self._lost = True
+                self._guarded(lambda: self._judge_late(step))
+
+        self.scene.readback.put(root.reshape(1), arrived)
+
+    def _judge_late(self, step: int) -> None:
+        """The host learns it now: in time if the weights are still those of that step."""
+        if step == self.step and not bad_parameters(self.scene.inner):
+            for call in self._calls:
+                found = replay_forward(self._inner, call, self.scene.device) if call.left else None
+                if found is not None:
+                    self._tell(found, call)
+                    return
+        note = f"first seen at step {step}, after the update: the producer is unknown"
+        self._tell(Found("unknown", note=note), step=step)
+
+    # what it tells
+
+    def _tell(self, found: Found, call: Call | None = None, seen: str = "loss", step: int | None = None) -> None:
+        self._told += 1
+        self._told_at = self.step
+        rows = found.rows or []
+        examples = self.examples() if self.examples is not None and rows else None
+        facts: dict[str, Any] = {
+            "direction": found.direction,
+            "part": found.part,
+            "seen": seen,
+            "module": found.module,
+            "type": found.kind,
+            "operator": found.operator,
+            "code": found.code,
+            "inputs": found.inputs,
+            "output": found.output,
+            "parameters": found.parameters,
+            "weights": weights_of(self.scene.inner),
+            "rows": rows[:MOST_ROWS],
+            "row_count": len(rows),
+            "batch": None if call is None else call.batch,
+            "examples": [int(examples[row]) for row in rows[:MOST_ROWS] if row < len(examples)] if examples else [],
+            "inputs_changed": call.changed if call is not None else False,
+            "compiled": self.scene.compiled,
+            "note": found.note,
+        }
+        self.scene.run.event("non-finite", self.step if step is None else step, **facts)
+
+
+def _sum_is_bad(values: Tensor) -> bool:
+    """Whether a tensor holds NaN or infinity; its sum says so, and a sum that overflows is looked into."""
+    if values.layout != torch.strided:
+        return False
+    return not math.isfinite(values.sum().item()) and not finite(values)
+
+
+def _holds_bad_gradient(parameter: nn.Parameter | None) -> bool:
+    """A norm may overflow where every value is finite."""
+    return parameter is not None and parameter.grad is not None and not finite(parameter.grad)
+
+
+def _optimizer_state(optimizers: Sequence[Optimizer], parameter: nn.Parameter) -> dict[str, Tensor]:
+    """The averages an optimizer keeps for a parameter."""
+    for optimizer in optimizers:
+        state = optimizer.state.get(parameter)
+        if state:
+            return {
+                name: each
+                for name, each in state.items()
+                if isinstance(each, Tensor) and each.shape == parameter.shape and each.is_floating_point()
+            }
+    return {}
+
+
+def _not_reproduced(calls: Sequence[Call]) -> str:
+    if not calls:
+        return "the model's own forward was not called, so that the step could not be replayed"
+    return (
+        "replayed, the model's gradients were finite: the bad one was made outside its forward pass (a penalty on the "
+        "weights, a hook, another model, the loop itself), or the model does not do the same twice"
+    )
