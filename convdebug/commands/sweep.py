@@ -16,7 +16,7 @@ from convdebug.commands.options import (
 )
 from convdebug.commands.printing import print_json
 from convdebug.commands.progress import Bars
-from convdebug.commands.recording import open_recorder, session_file
+from convdebug.commands.recording import no_empty_session, open_recorder, session_file
 
 
 @click.command()
@@ -48,7 +48,7 @@ def sweep(
     from convdebug.search.sweep import lr_sweep
 
     path = session_file(session_path, f"sweep-{target.name}")
-    with open_recorder(path) as recorder, Bars() as bars:
+    with no_empty_session(path), open_recorder(path) as recorder, Bars() as bars:
         result = lr_sweep(
             target,
             recorder,

@@ -129,6 +129,8 @@ def reason_of(error: OSError, path: Path) -> str:
     """An operating system's error on a path as one line for the user."""
     if error.errno == errno.ENOENT:
         return f"{path} does not exist"
+    if error.errno == errno.ENOTDIR:
+        return f"{path.parent} is no folder"
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"no permission for {path}"
     if error.errno == errno.EROFS:

@@ -28,7 +28,7 @@ def complaint(capsys, *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["train", "--set", "optimizer.learning_rate=1"], ["optimizer.learning_rate", "optimizer."]),
+        (["train", "--set", "optimizer.learning_rate=1"], ["optimizer.learning_rate", "nearest: optimizer.lr"]),
         (["train", "--set", "data.name=cifar11"], ["cifar11", "nearest: cifar10"]),
         (["train", "--set", "model.name=vgg-bm"], ["vgg-bm", "nearest: vgg-bn"]),
         (["train", "--set", "optimizer.lr=fast"], ["optimizer.lr", "fast"]),
@@ -42,6 +42,10 @@ def complaint(capsys, *arguments: str) -> str:
         (["train", "--steps", "0"], ["--steps"]),
         (["check", "--only", "overfit-21"], ["overfit-21", "nearest: overfit-20"]),
         (["check", "--skip", "dato"], ["nearest: data"]),
+        (["check", "--only", "data", "--skip", "data"], ["no check is left", "overfit-20"]),
+        (["check", "--budget", "nan"], ["--budget nan"]),
+        (["check", "--report", "/tmp"], ["/tmp is a folder"]),
+        (["check", "--session", "/proc/a.convdebug"], ["/proc/a.convdebug cannot be made"]),
         (["check", "--report", "/no/such/folder/report.html"], ["/no/such/folder/report.html"]),
         (["train", "--steps", "2", "--report", "/no/such/folder/report.html"], ["/no/such/folder/report.html"]),
         (["explain", "dead-rlu"], ["dead-rlu", "nearest: dead-relu"]),
@@ -71,6 +75,32 @@ def test_files_that_are_no_sessions_are_told_apart(capsys, tmp_path):
     (tmp_path / "text.convdebug").write_text("a letter, not a session, and long enough to be read as a header " * 4)
     assert "empty" in complaint(capsys, "diagnose", str(tmp_path / "empty.convdebug"))
     assert "not a" in complaint(capsys, "diagnose", str(tmp_path / "text.convdebug"))
+
+
+@pytest.mark.parametrize("command", ["train", "check", "sweep"])
+def test_a_model_that_cannot_be_built_leaves_no_empty_session(capsys, tmp_path, command):
+    path = tmp_path / "a.convdebug"
+    line = complaint(capsys, command, "--set", "model.name=torchvision:resnet19", "--session", str(path))
+    assert "nearest: resnet18" in line
+    assert not path.exists()
+
+
+def test_a_failure_before_the_first_step_says_nothing_of_older_runs(capsys, tmp_path):
+    path = str(tmp_path / "a.convdebug")
+    assert run(["train", *SMALL, *PLAIN, "--steps", "2", "--session", path]) == 0
+    capsys.readouterr()
+    complaint(capsys, "train", "--set", "model.name=torchvision:resnet19", "--session", path)
+    with Session.open(path) as session:
+        assert len(session.runs) == 1
+
+
+@pytest.mark.parametrize("command", ["train", "check", "sweep"])
+def test_a_session_cut_in_the_middle_is_not_recorded_into(capsys, tmp_path, command):
+    path = tmp_path / "a.convdebug"
+    assert run(["train", *SMALL, *PLAIN, "--steps", "2", "--session", str(path)]) == 0
+    capsys.readouterr()
+    os.truncate(path, path.stat().st_size // 2)
+    assert "is cut off" in complaint(capsys, command, *SMALL, "--session", str(path))
 
 
 def test_a_training_prints_the_promised_json_and_diagnose_agrees(capsys, tmp_path):
