@@ -46,9 +46,10 @@ def sweep(
     low, high = rate_range(rates)
     target, _ = resolve_target(run_toml, target_name, changes, device=device)
     from convdebug.search.sweep import lr_sweep
+    from convdebug.train import crashes_named
 
     path = session_file(session_path, f"sweep-{target.name}")
-    with no_empty_session(path), open_recorder(path) as recorder, Bars() as bars:
+    with crashes_named(target), no_empty_session(path), open_recorder(path) as recorder, Bars() as bars:
         result = lr_sweep(
             target,
             recorder,

@@ -161,6 +161,41 @@ def test_a_target_that_raises_ends_with_3_and_the_users_traceback(capsys, tmp_pa
     assert "my own mistake" in errors
 
 
+RAISES_LATER = """
+import convdebug, torch
+
+LABELS = torch.arange(32) % 5
+
+
+def late(scores, labels):
+    raise ZeroDivisionError("my own loss")
+
+
+def make():
+    return convdebug.Target(
+        make_model=lambda: torch.nn.Linear(8, 5),
+        train_data=torch.utils.data.TensorDataset(torch.randn(32, 8), LABELS),
+        loss=late,
+        make_optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.1),
+        batch_size=8,
+    )
+"""
+
+
+@pytest.mark.parametrize("command", ["train", "sweep"])
+def test_a_training_that_raises_ends_with_3_and_its_session_says_crashed(capsys, tmp_path, command):
+    (tmp_path / "late.py").write_text(RAISES_LATER)
+    path = tmp_path / "a.convdebug"
+    assert run([command, "--target", f"{tmp_path / 'late.py'}:make", "--steps", "4", "--session", str(path)]) == 3
+    errors = capsys.readouterr().err
+    assert "late.py" in errors
+    assert errors.splitlines()[-1].endswith("ZeroDivisionError: my own loss")
+    with Session.open(path) as session:
+        assert session.runs[0].status == "crashed"
+        (crash,) = session.events(run=1, kinds=["crash"])
+        assert "my own loss" in crash.data["traceback"]
+
+
 def test_describe_lists_what_the_form_and_the_wizard_need_without_loading_torch():
     script = (
         "import sys, json; from convdebug.commands.describe import description; d = description();"
