@@ -1,5 +1,6 @@
 """The command line. Exit codes: 0 done, 1 something is wrong, 2 bad use, 3 the training crashed, 130 Ctrl-C."""
 
+import io
 import os
 import sys
 import traceback
@@ -62,7 +63,10 @@ def _crashed(crash: TargetError) -> int:
 
 
 def main() -> None:
-    """Entry point of the `convdebug` script."""
+    """Entry point of the `convdebug` script; what a terminal's encoding lacks is printed as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run())
 
 

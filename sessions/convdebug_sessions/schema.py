@@ -53,7 +53,7 @@ def connect(
 ) -> sqlite3.Connection:
     """A connection without Python's implicit transactions. `mode` is ro, rw or rwc; options go into the SQLite URI."""
     query = "&".join(f"{key}={value}" for key, value in {"mode": mode, **VFS, **options}.items())
-    uri = f"file:{quote(str(path.absolute()))}?{query}"
+    uri = f"file:{quote(os.fsencode(path.absolute()))}?{query}"
     return sqlite3.connect(uri, uri=True, timeout=timeout_s, isolation_level=None, check_same_thread=False)
 
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from convdebug.__main__ import run
-from convdebug_sessions import Session
+from convdebug_sessions import Recorder, Session
 
 SMALL = ["--set", "data.limit=200", "--set", "data.val_limit=64", "--set", "model.name=two-layer", "--device", "cpu"]
 PLAIN = ["--set", "optimizer.name=sgd", "--set", "data.batch_size=32"]
@@ -219,6 +219,21 @@ def test_the_list_shows_a_session_and_a_broken_file_side_by_side(capsys, tmp_pat
     rows = {os.path.basename(row["path"]): row for row in json.loads(capsys.readouterr().out)}
     assert rows["good.convdebug"]["status"] == "finished"
     assert rows["bad.convdebug"]["problem"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_a_file_name_that_is_no_text_is_opened_and_printed(tmp_path):
+    path = os.fsencode(tmp_path) + b"/caf\xe9.convdebug"
+    with Recorder.create(os.fsdecode(path)) as recorder:
+        recorder.start_run("train")
+    command = [sys.executable, "-m", "convdebug", "diagnose", path]
+    said = subprocess.run([*command, "--json"], capture_output=True, timeout=60)
+    assert said.returncode == 0, said.stderr
+    assert json.loads(said.stdout)["session"] == os.fsdecode(path)
+    os.truncate(path, 0)
+    said = subprocess.run(command, capture_output=True, timeout=60)
+    assert said.returncode == 2
+    assert b"is empty" in said.stderr
 
 
 def test_a_report_is_written_beside_a_training(capsys, tmp_path):
