@@ -221,6 +221,23 @@ def test_the_list_shows_a_session_and_a_broken_file_side_by_side(capsys, tmp_pat
     assert rows["bad.convdebug"]["problem"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a POSIX shell is needed")
+@pytest.mark.parametrize("command", ["explain", "describe --json", "list --experiments"])
+@pytest.mark.parametrize(
+    ("output", "code", "said"),
+    [
+        ("| (read line; sleep 0.1)", 0, ""),
+        ("| true", 0, ""),
+        (">&-", 0, ""),
+        ("> /dev/full", 2, "convdebug: the disk under standard output is full\n"),
+    ],
+)
+def test_output_that_nobody_takes_ends_without_a_traceback(command, output, code, said):
+    script = f'"{sys.executable}" -m convdebug {command} {output}; exit ${{PIPESTATUS[0]}}'
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (code, said)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
 def test_a_file_name_that_is_no_text_is_opened_and_printed(tmp_path):
     path = os.fsencode(tmp_path) + b"/caf\xe9.convdebug"
