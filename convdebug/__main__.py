@@ -1,12 +1,14 @@
 """The command line. Exit codes: 0 done, 1 something is wrong, 2 bad use, 3 the training crashed, 130 Ctrl-C."""
 
+import errno
+import io
 import os
 import sys
 import traceback
 
 import click
 
-from convdebug.commands import CommandTable
+from convdebug.commands import CommandTable, ReaderGone
 from convdebug.errors import TargetError, UserError
 from convdebug_sessions import SessionError
 
@@ -44,9 +46,19 @@ def run(arguments: list[str] | None = None) -> int:
         return _crashed(crash)
     except (KeyboardInterrupt, click.Abort):
         return 130
-    except BrokenPipeError:  # the reader of our output went away, as in `convdebug explain | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (ReaderGone, BrokenPipeError):
+        _drop_output()
         return 0
+    except OSError as problem:
+        if problem.errno != errno.ENOSPC or problem.filename is not None:
+            raise
+        _drop_output()
+        return _bad_use("the disk under standard output is full")
+
+
+def _drop_output() -> None:
+    """What is left in the buffers must not raise once more on the way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _bad_use(message: str) -> int:
@@ -62,7 +74,12 @@ def _crashed(crash: TargetError) -> int:
 
 
 def main() -> None:
-    """Entry point of the `convdebug` script."""
+    """Entry point of the `convdebug` script; what a terminal's encoding lacks is printed as an escape."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  (closed by the caller, as in `>&-`)
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run())
 
 

@@ -220,8 +220,10 @@ def refuse_unknown_key(key: str) -> None:
     if key in RunConfig.model_fields:
         raise UserError(f"{key} is a section with settings of its own, for example {_first_key(key, keys)}")
     if key not in keys:
-        same_word = [each for each in keys if each.endswith(f".{key.rpartition('.')[2]}")]
-        raise UserError(f"{key} is no setting{nearest(key, same_word or keys)}")
+        word = key.rpartition(".")[2]
+        same_word = [each for each in keys if each.endswith(f".{word}")]
+        same_title = [each for each, field in keys.items() if field["title"].lower() == word.replace("_", " ").lower()]
+        raise UserError(f"{key} is no setting{nearest(key, same_word or same_title or keys)}")
 
 
 def _first_key(section: str, keys: Mapping[str, Any]) -> str:

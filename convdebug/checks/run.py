@@ -10,6 +10,7 @@ from typing import Any
 from convdebug.checks.bench import Bench, Outcome, Skipped, Tell
 from convdebug.checks.order import reading_order
 from convdebug.checks.table import CHECKS, Check, require
+from convdebug.errors import UserError
 from convdebug.search.short_training import isolated
 from convdebug.target import Target
 from convdebug_sessions import Diagnosis, Recorder, RunRecorder, Session, json_numbers
@@ -113,7 +114,10 @@ def chosen_checks(only: Sequence[str] | None, skip: Sequence[str] | None) -> lis
     """The checks named by `only` without those of `skip`, in the order of the list."""
     for name in [*(only or ()), *(skip or ())]:
         require(name)
-    return [check for check in CHECKS if (only is None or check.id in only) and check.id not in (skip or ())]
+    chosen = [check for check in CHECKS if (only is None or check.id in only) and check.id not in (skip or ())]
+    if not chosen:
+        raise UserError(f"no check is left; there are {', '.join(check.id for check in CHECKS)}")
+    return chosen
 
 
 def _named(on_progress: Progress | None, check: str) -> Tell | None:

@@ -2,6 +2,7 @@
 
 import difflib
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -20,6 +21,10 @@ COMMANDS = {
 }
 
 
+class ReaderGone(Exception):
+    """Who read our output went away, as in `convdebug explain | head -1`; click would make exit code 1 of it."""
+
+
 class CommandTable(click.Group):
     """Loads a command's module when it is asked for, so that `explain` or `list` never wait for torch."""
 
@@ -31,6 +36,12 @@ class CommandTable(click.Group):
             return None
         module, attribute = COMMANDS[name].split(":")
         return getattr(import_module(f"convdebug.commands.{module}"), attribute)
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except BrokenPipeError as problem:
+            raise ReaderGone from problem
 
     def resolve_command(self, context: click.Context, arguments: list[str]):
         name = arguments[0]

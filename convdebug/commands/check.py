@@ -1,5 +1,6 @@
 """`convdebug check`: the sanity checks, each with a verdict."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,8 @@ from convdebug.commands.options import (
 )
 from convdebug.commands.printing import print_check, print_diagnoses, print_json
 from convdebug.commands.progress import Bars
-from convdebug.commands.recording import open_recorder, session_file
+from convdebug.commands.recording import no_empty_session, open_recorder, session_file
+from convdebug.errors import UserError
 from convdebug_sessions import Diagnosis
 
 if TYPE_CHECKING:
@@ -57,6 +59,8 @@ def check(
     from convdebug.checks.run import chosen_checks
 
     require_folder(report, junit)
+    if math.isnan(budget):
+        raise UserError("--budget nan: needs a number of seconds, at least 1")
     wanted, unwanted = _names(only), _names(skip)
     chosen_checks(wanted, unwanted)  # an unknown name is said before anything is built
     target, _ = resolve_target(run_toml, target_name, changes, device=device)
@@ -84,7 +88,7 @@ def run_and_print(
     """Run the checks into the session, with a bar while each runs and a line when it is done."""
     from convdebug.checks.run import run_checks
 
-    with open_recorder(path) as recorder, Bars() as bars:
+    with no_empty_session(path), open_recorder(path) as recorder, Bars() as bars:
 
         def on_result(result: dict[str, Any]) -> None:
             bars.clear()

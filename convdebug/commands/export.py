@@ -1,5 +1,6 @@
 """`convdebug export SESSION --to FORMAT PATH`: a report to read elsewhere, or the numbers as a table."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,10 +53,15 @@ def write_junit(results: Any, path: Path) -> None:
 
 
 def require_folder(*paths: Path | None) -> None:
-    """UserError where a file is wanted in a folder that is not there: said before the work, not after it."""
-    for path in paths:
-        if path is not None and not path.absolute().parent.is_dir():
+    """UserError where a file is wanted that cannot be written: said before the work, not after it."""
+    for path in filter(None, paths):
+        folder = path.absolute().parent
+        if not folder.is_dir():
             raise UserError(f"{path}: its folder does not exist")
+        if path.is_dir():
+            raise UserError(f"{path} is a folder, a file is wanted")
+        if not os.access(path if path.exists() else folder, os.W_OK):
+            raise UserError(f"{path}: no permission to write it")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from convdebug.errors import UserError
-from convdebug_sessions import Recorder, Session, default_folder
+from convdebug_sessions import Recorder, Run, Session, default_folder
 
 RULES_PATIENCE_S = 20
 
@@ -36,6 +36,25 @@ def session_file(wanted: Path | None, name: str) -> Path:
 def open_recorder(path: Path) -> Recorder:
     """A recorder on a new file, or on an existing session to which runs are added."""
     return Recorder.append(path) if path.exists() else Recorder.create(path)
+
+
+@contextmanager
+def no_empty_session(path: Path) -> Iterator[None]:
+    """Take a new session away again where no run began in it: bad input is answered by a line, not by a file."""
+    new = not path.exists()
+    try:
+        yield
+    finally:
+        if new and path.exists() and not runs_of(path):
+            path.unlink()
+
+
+def runs_of(path: Path) -> list[Run]:
+    """The runs that a session holds; none where there is no session yet."""
+    if not path.exists():
+        return []
+    with Session.open(path) as session:
+        return session.runs
 
 
 @contextmanager

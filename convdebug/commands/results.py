@@ -1,6 +1,5 @@
 """What a session holds, in the JSON of the interface and as lines for a terminal."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,12 +8,6 @@ from convdebug_sessions import Run, Session
 
 FINAL = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 AVERAGED_STEPS = 20
-
-
-def runs_of(path: Path) -> list[Run]:
-    """The runs that a session holds."""
-    with Session.open(path) as session:
-        return session.runs
 
 
 def runs_as_json(session: Session) -> list[dict[str, Any]]:

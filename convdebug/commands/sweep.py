@@ -16,7 +16,7 @@ from convdebug.commands.options import (
 )
 from convdebug.commands.printing import print_json
 from convdebug.commands.progress import Bars
-from convdebug.commands.recording import open_recorder, session_file
+from convdebug.commands.recording import no_empty_session, open_recorder, session_file
 
 
 @click.command()
@@ -46,9 +46,10 @@ def sweep(
     low, high = rate_range(rates)
     target, _ = resolve_target(run_toml, target_name, changes, device=device)
     from convdebug.search.sweep import lr_sweep
+    from convdebug.train import crashes_named
 
     path = session_file(session_path, f"sweep-{target.name}")
-    with open_recorder(path) as recorder, Bars() as bars:
+    with crashes_named(target), no_empty_session(path), open_recorder(path) as recorder, Bars() as bars:
         result = lr_sweep(
             target,
             recorder,

@@ -18,8 +18,15 @@ from convdebug.commands.options import (
 )
 from convdebug.commands.printing import print_diagnoses, print_json
 from convdebug.commands.progress import Bars
-from convdebug.commands.recording import conclude, live_rules, open_recorder, session_file
-from convdebug.commands.results import final_line, runs_as_json, runs_of
+from convdebug.commands.recording import (
+    conclude,
+    live_rules,
+    no_empty_session,
+    open_recorder,
+    runs_of,
+    session_file,
+)
+from convdebug.commands.results import final_line, runs_as_json
 from convdebug.errors import UserError
 from convdebug_sessions import Diagnosis, Session
 
@@ -76,11 +83,13 @@ def train(
     else:
         job = new_job(run_toml, target_name, experiment, changes, steps, device)
         path = session_file(session_path, job.target.name)
+    already = len(runs_of(path))
     try:
-        run = record(job, path, stop_on=stop_on)
+        with no_empty_session(path):
+            run = record(job, path, stop_on=stop_on)
     except BaseException:
-        if path.exists() and any(found.kind == "train" for found in runs_of(path)):
-            say(path, None, as_json)
+        for started in runs_of(path)[already:]:
+            say(path, started.id, as_json)
         raise
     diagnoses = say(path, run, as_json)
     if report is not None:
@@ -155,8 +164,8 @@ def record(job: Job, path: Path, *, stop_on: str | None = None) -> int:
         conclude(path)
 
 
-def say(path: Path, run: int | None, as_json: bool) -> list[Diagnosis]:
-    """Print what a session holds of a run (of all runs without one): state, final numbers, diagnoses."""
+def say(path: Path, run: int, as_json: bool) -> list[Diagnosis]:
+    """Print what a session holds of a run: state, final numbers, diagnoses."""
     with Session.open(path) as session:
         chosen = session.run(run)
         diagnoses = session.diagnoses(run=chosen.id)

@@ -3,6 +3,7 @@
 import copy
 import math
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -91,15 +92,24 @@ def lr_sweep(
         with isolated():
             plan = sweep.prepare(_rates(low, high, count, also), count, steps, seeds, budget_s)
             trials = sweep.trials(plan, began + (budget_s or math.inf))
-    except BaseException:
+    except BaseException as error:
         if own:
-            own.finish("stopped", "interrupted")
+            _end_early(own, error)
         raise
     result = SweepResult(sweep.parent, trials, suggestion_of(trials), plan, time.perf_counter() - began)
     if own:
         own.event("sweep", None, **result.as_json())
         own.finish()
     return result
+
+
+def _end_early(run: RunRecorder, error: BaseException) -> None:
+    if not isinstance(error, Exception):
+        run.finish("stopped", "interrupted")
+        return
+    kind = type(error).__name__
+    run.event("crash", None, type=kind, message=str(error), traceback="".join(traceback.format_exception(error)))
+    run.finish("crashed", f"{kind}: {error}")
 
 
 def check_range(low: float, high: float, count: int | None, steps: int | None, seeds: int | None) -> None:

@@ -39,6 +39,8 @@ class Recorder:
         place = Path(path)
         try:
             return cls._create(place, overwrite)
+        except FileNotFoundError as error:
+            raise SessionError(f"{place} cannot be made: its folder takes no file") from error
         except OSError as error:
             raise SessionError(reason_of(error, place)) from error
 

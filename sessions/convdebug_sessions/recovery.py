@@ -15,6 +15,7 @@ from .side_file import SideReader
 def recover(path: Path) -> None:
     """Makes a finished or killed session ready for the next writer; SessionError while one is alive."""
     schema.check_header(path)
+    schema.check_size(path)
     try:
         database = schema.connect(path)
         try:

@@ -53,7 +53,7 @@ def connect(
 ) -> sqlite3.Connection:
     """A connection without Python's implicit transactions. `mode` is ro, rw or rwc; options go into the SQLite URI."""
     query = "&".join(f"{key}={value}" for key, value in {"mode": mode, **VFS, **options}.items())
-    uri = f"file:{quote(str(path.absolute()))}?{query}"
+    uri = f"file:{quote(os.fsencode(path.absolute()))}?{query}"
     return sqlite3.connect(uri, uri=True, timeout=timeout_s, isolation_level=None, check_same_thread=False)
 
 
@@ -129,6 +129,8 @@ def reason_of(error: OSError, path: Path) -> str:
     """An operating system's error on a path as one line for the user."""
     if error.errno == errno.ENOENT:
         return f"{path} does not exist"
+    if error.errno == errno.ENOTDIR:
+        return f"{path.parent} is no folder"
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"no permission for {path}"
     if error.errno == errno.EROFS:

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from convdebug.__main__ import run
-from convdebug_sessions import Session
+from convdebug_sessions import Recorder, Session
 
 SMALL = ["--set", "data.limit=200", "--set", "data.val_limit=64", "--set", "model.name=two-layer", "--device", "cpu"]
 PLAIN = ["--set", "optimizer.name=sgd", "--set", "data.batch_size=32"]
@@ -28,7 +28,7 @@ def complaint(capsys, *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["train", "--set", "optimizer.learning_rate=1"], ["optimizer.learning_rate", "optimizer."]),
+        (["train", "--set", "optimizer.learning_rate=1"], ["optimizer.learning_rate", "nearest: optimizer.lr"]),
         (["train", "--set", "data.name=cifar11"], ["cifar11", "nearest: cifar10"]),
         (["train", "--set", "model.name=vgg-bm"], ["vgg-bm", "nearest: vgg-bn"]),
         (["train", "--set", "optimizer.lr=fast"], ["optimizer.lr", "fast"]),
@@ -42,6 +42,10 @@ def complaint(capsys, *arguments: str) -> str:
         (["train", "--steps", "0"], ["--steps"]),
         (["check", "--only", "overfit-21"], ["overfit-21", "nearest: overfit-20"]),
         (["check", "--skip", "dato"], ["nearest: data"]),
+        (["check", "--only", "data", "--skip", "data"], ["no check is left", "overfit-20"]),
+        (["check", "--budget", "nan"], ["--budget nan"]),
+        (["check", "--report", "/tmp"], ["/tmp is a folder"]),
+        (["check", "--session", "/proc/a.convdebug"], ["/proc/a.convdebug cannot be made"]),
         (["check", "--report", "/no/such/folder/report.html"], ["/no/such/folder/report.html"]),
         (["train", "--steps", "2", "--report", "/no/such/folder/report.html"], ["/no/such/folder/report.html"]),
         (["explain", "dead-rlu"], ["dead-rlu", "nearest: dead-relu"]),
@@ -71,6 +75,32 @@ def test_files_that_are_no_sessions_are_told_apart(capsys, tmp_path):
     (tmp_path / "text.convdebug").write_text("a letter, not a session, and long enough to be read as a header " * 4)
     assert "empty" in complaint(capsys, "diagnose", str(tmp_path / "empty.convdebug"))
     assert "not a" in complaint(capsys, "diagnose", str(tmp_path / "text.convdebug"))
+
+
+@pytest.mark.parametrize("command", ["train", "check", "sweep"])
+def test_a_model_that_cannot_be_built_leaves_no_empty_session(capsys, tmp_path, command):
+    path = tmp_path / "a.convdebug"
+    line = complaint(capsys, command, "--set", "model.name=torchvision:resnet19", "--session", str(path))
+    assert "nearest: resnet18" in line
+    assert not path.exists()
+
+
+def test_a_failure_before_the_first_step_says_nothing_of_older_runs(capsys, tmp_path):
+    path = str(tmp_path / "a.convdebug")
+    assert run(["train", *SMALL, *PLAIN, "--steps", "2", "--session", path]) == 0
+    capsys.readouterr()
+    complaint(capsys, "train", "--set", "model.name=torchvision:resnet19", "--session", path)
+    with Session.open(path) as session:
+        assert len(session.runs) == 1
+
+
+@pytest.mark.parametrize("command", ["train", "check", "sweep"])
+def test_a_session_cut_in_the_middle_is_not_recorded_into(capsys, tmp_path, command):
+    path = tmp_path / "a.convdebug"
+    assert run(["train", *SMALL, *PLAIN, "--steps", "2", "--session", str(path)]) == 0
+    capsys.readouterr()
+    os.truncate(path, path.stat().st_size // 2)
+    assert "is cut off" in complaint(capsys, command, *SMALL, "--session", str(path))
 
 
 def test_a_training_prints_the_promised_json_and_diagnose_agrees(capsys, tmp_path):
@@ -131,6 +161,41 @@ def test_a_target_that_raises_ends_with_3_and_the_users_traceback(capsys, tmp_pa
     assert "my own mistake" in errors
 
 
+RAISES_LATER = """
+import convdebug, torch
+
+LABELS = torch.arange(32) % 5
+
+
+def late(scores, labels):
+    raise ZeroDivisionError("my own loss")
+
+
+def make():
+    return convdebug.Target(
+        make_model=lambda: torch.nn.Linear(8, 5),
+        train_data=torch.utils.data.TensorDataset(torch.randn(32, 8), LABELS),
+        loss=late,
+        make_optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.1),
+        batch_size=8,
+    )
+"""
+
+
+@pytest.mark.parametrize("command", ["train", "sweep"])
+def test_a_training_that_raises_ends_with_3_and_its_session_says_crashed(capsys, tmp_path, command):
+    (tmp_path / "late.py").write_text(RAISES_LATER)
+    path = tmp_path / "a.convdebug"
+    assert run([command, "--target", f"{tmp_path / 'late.py'}:make", "--steps", "4", "--session", str(path)]) == 3
+    errors = capsys.readouterr().err
+    assert "late.py" in errors
+    assert errors.splitlines()[-1].endswith("ZeroDivisionError: my own loss")
+    with Session.open(path) as session:
+        assert session.runs[0].status == "crashed"
+        (crash,) = session.events(run=1, kinds=["crash"])
+        assert "my own loss" in crash.data["traceback"]
+
+
 def test_describe_lists_what_the_form_and_the_wizard_need_without_loading_torch():
     script = (
         "import sys, json; from convdebug.commands.describe import description; d = description();"
@@ -154,6 +219,38 @@ def test_the_list_shows_a_session_and_a_broken_file_side_by_side(capsys, tmp_pat
     rows = {os.path.basename(row["path"]): row for row in json.loads(capsys.readouterr().out)}
     assert rows["good.convdebug"]["status"] == "finished"
     assert rows["bad.convdebug"]["problem"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a POSIX shell is needed")
+@pytest.mark.parametrize("command", ["explain", "describe --json", "list --experiments"])
+@pytest.mark.parametrize(
+    ("output", "code", "said"),
+    [
+        ("| (read line; sleep 0.1)", 0, ""),
+        ("| true", 0, ""),
+        (">&-", 0, ""),
+        ("> /dev/full", 2, "convdebug: the disk under standard output is full\n"),
+    ],
+)
+def test_output_that_nobody_takes_ends_without_a_traceback(command, output, code, said):
+    script = f'"{sys.executable}" -m convdebug {command} {output}; exit ${{PIPESTATUS[0]}}'
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (code, said)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_a_file_name_that_is_no_text_is_opened_and_printed(tmp_path):
+    path = os.fsencode(tmp_path) + b"/caf\xe9.convdebug"
+    with Recorder.create(os.fsdecode(path)) as recorder:
+        recorder.start_run("train")
+    command = [sys.executable, "-m", "convdebug", "diagnose", path]
+    said = subprocess.run([*command, "--json"], capture_output=True, timeout=60)
+    assert said.returncode == 0, said.stderr
+    assert json.loads(said.stdout)["session"] == os.fsdecode(path)
+    os.truncate(path, 0)
+    said = subprocess.run(command, capture_output=True, timeout=60)
+    assert said.returncode == 2
+    assert b"is empty" in said.stderr
 
 
 def test_a_report_is_written_beside_a_training(capsys, tmp_path):
