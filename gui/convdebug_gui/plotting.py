@@ -119,12 +119,12 @@ class Axis(pg.AxisItem):
         if self.kind == "names":
             return [self._elided(self.names[int(value)]) for value in values]
         words = [self._word(value) for value in values]
-        for digits in (3, 4, 5):
+        for digits in (4, 5):
             if self.kind == "log" and len(set(words)) < len(words):  # close together: 2.35 and 2.4
                 words = [self._word(value, digits) for value in values]
         return [word + (self.suffix if value == max(values) else "") for word, value in zip(words, values, strict=True)]
 
-    def _word(self, value: float, digits: int = 2) -> str:
+    def _word(self, value: float, digits: int = 3) -> str:
         match self.kind:
             case "log":
                 return short_number(10**value, digits)
