@@ -94,6 +94,7 @@ class Deck(QMainWindow):
         theme().changed.connect(self._hold_right_column)
         self.arrange()
         model.ticked.connect(self.draw_due)
+        model.session_changed.connect(self._empty_without_session)
         self.diagnoses.why_asked.connect(self.explain)
         self.explanation.closed.connect(self.docks["explanation"].close)
 
@@ -172,6 +173,12 @@ class Deck(QMainWindow):
                 return
             panel.refresh()
             spent += panel.cost_s
+
+    def _empty_without_session(self) -> None:
+        """Once a session is closed there are no frames any more: nothing of it may stay on screen."""
+        if self.model.session is None:
+            for panel in self.panels:
+                panel.refresh()
 
     def draw_all(self) -> None:
         """Draws every visible panel at once: for pictures."""

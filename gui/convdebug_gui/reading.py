@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +103,16 @@ def wished_values(session: Session, run: Run) -> dict[str, Any]:
     """What a person changed while the run went on, at its last value; what a schedule does is left out."""
     events = session.events(run.id, {"change"})
     return {event.data["key"]: event.data.get("new") for event in events if event.data.get("by") != "schedule"}
+
+
+def rate_of(run: Run) -> float | None:
+    """The learning rate of a trial, from what it says of itself or from its config, nested or flat."""
+    config: Mapping[str, Any] = run.config or {}
+    nested = config.get("optimizer")
+    places = (run.info.get("lr"), config.get("optimizer.lr"), config.get("lr"))
+    told = [*places, nested.get("lr") if isinstance(nested, dict) else None]
+    told.append((run.info.get("optimizer") or {}).get("lr"))
+    return next((float(value) for value in told if isinstance(value, (int, float))), None)
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-LARGEST = 240_000  # bytes of a picture in a repository
+LARGEST = 80_000  # bytes of a picture in a repository
 Wanted = Sequence[tuple[str, str]]
 GUIDE: Wanted = (
     ("window", "dark"),

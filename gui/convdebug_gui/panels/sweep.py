@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from convdebug_gui.curves import log10
 from convdebug_gui.panels.base import Table
 from convdebug_gui.plot_items import Gap, Overlay, Stroke, Strokes, crisp_pen
 from convdebug_gui.plotting import Chart
+from convdebug_gui.reading import rate_of
 from convdebug_gui.session_model import SessionModel
 from convdebug_gui.theme import theme, with_alpha
 from convdebug_gui.ticks import finite_range, short_number
@@ -179,16 +180,6 @@ class SweepView(QWidget):
     def table(self) -> Table:
         columns = ("rate", "seed", "loss", "run")
         return [(name, np.array([getattr(trial, name) for trial in self.trials])) for name in columns]
-
-
-def rate_of(run: Run) -> float | None:
-    """The learning rate of a trial, from what it says of itself or from its config, nested or flat."""
-    config: Mapping[str, Any] = run.config or {}
-    nested = config.get("optimizer")
-    places = (run.info.get("lr"), config.get("optimizer.lr"), config.get("lr"))
-    told = [*places, nested.get("lr") if isinstance(nested, dict) else None]
-    told.append((run.info.get("optimizer") or {}).get("lr"))
-    return next((float(value) for value in told if isinstance(value, (int, float))), None)
 
 
 def seed_of(run: Run) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from convdebug_gui.reading import rate_of
 from convdebug_sessions import Run, Session
 
 POINTS = 400
@@ -79,10 +80,10 @@ def _charted(session: Session, run: Run) -> Picture | None:
 def _swept(session: Session, trials: list[Run]) -> Picture | None:
     rates, finals = [], []
     for trial in trials:
-        rate = (trial.info.get("optimizer") or {}).get("lr", trial.info.get("lr"))
+        rate = rate_of(trial)
         found = session.value("train/loss", 2**62, trial.id) if "train/loss" in session.series_names(trial.id) else None
         if rate is not None and found is not None:
-            rates.append(float(rate))
+            rates.append(rate)
             finals.append(found[1])
     if len(set(rates)) < 3:
         return None
@@ -127,4 +128,4 @@ def _numbers(value: Any) -> np.ndarray:
 
 def _wide(values: np.ndarray) -> bool:
     finite = values[np.isfinite(values)]
-    return bool(len(finite)) and bool(finite.min() > 0) and bool(finite.max() / finite.min() > 20)
+    return bool(len(finite)) and bool(finite.min() > 0) and bool(finite.max() / finite.min() > 10)

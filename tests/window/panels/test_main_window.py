@@ -42,6 +42,11 @@ def test_every_key_has_its_action_and_stands_on_the_page_of_keys(full, qapp):
     full._keys_dialog.close()
 
 
+def test_nothing_of_a_closed_session_stays_on_screen(full):
+    full.model.close()
+    assert all(panel.is_empty for panel in full.deck.panels)
+
+
 def test_run_is_asked_for_by_its_key(full, qtbot):
     full.activateWindow()
     with qtbot.waitSignal(full.run_requested, timeout=1000):

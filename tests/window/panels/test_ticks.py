@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convdebug_gui.plotting import Axis
+from convdebug_gui.axis import Axis
 from convdebug_gui.ticks import few_ticks, log_ticks, whole_ticks
 
 
