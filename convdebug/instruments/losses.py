@@ -38,6 +38,8 @@ ToldCall = Callable[[str, tuple[Any, ...], dict[str, Any], Tensor], None]
 
 _call_listeners: list[ToldCall] = []
 _originals: dict[str, Any] = {}
+_settings: dict[str, tuple[Any, Any]] = {}
+"""How each loss function was called last: its weights, its smoothing."""
 
 
 def listen(told: Told) -> None:
@@ -101,6 +103,7 @@ def _wrapped(name: str, original: Any) -> Any:
     def loss(input: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
         value = original(input, target, *args, **kwargs)
         if not torch.compiler.is_compiling() and not is_probing() and isinstance(value, Tensor):
+            _settings[name] = (args, kwargs)
             for told in tuple(_listeners if torch.is_grad_enabled() else _unrecorded_listeners):
                 told(name, input, target, value, kwargs.get("reduction", "mean"))
             for heard in _call_listeners:
@@ -108,3 +111,9 @@ def _wrapped(name: str, original: Any) -> Any:
         return value
 
     return loss
+
+
+def computed_again(name: str, scores: Tensor, labels: Tensor) -> Tensor:
+    """The loss function of that name, unheard, with the settings it was last called with."""
+    args, kwargs = _settings.get(name, ((), {}))
+    return _originals.get(name, getattr(F, name))(scores, labels, *args, **kwargs)
