@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from .accuracy import Accuracy
 from .activations import ActivationHistograms, Activations
+from .clipping import Clipping
+from .dropout import Dropout
+from .examples import Examples
 from .filters import Filters
 from .gradients import GradientHistograms, GradientOverlap, Gradients
+from .graphs import Graphs
 from .inputs import Inputs
 from .instrument import Instrument, Moment, Scene
 from .membership import Membership
@@ -14,7 +18,9 @@ from .outputs import Outputs
 from .phases import Phases
 from .predictions import Predictions
 from .similarity import Similarity
+from .sync import Sync
 from .updates import Updates, WeightHistograms
+from .workers import Workers
 
 INSTRUMENTS: list[type[Instrument]] = [
     Accuracy,
@@ -33,6 +39,12 @@ INSTRUMENTS: list[type[Instrument]] = [
     Filters,
     Predictions,
     Phases,
+    Clipping,
+    Graphs,
+    Examples,
+    Workers,
+    Dropout,
+    Sync,
 ]
 
 __all__ = ["INSTRUMENTS", "Instrument", "Moment", "Scene"]
