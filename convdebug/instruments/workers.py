@@ -104,15 +104,19 @@ def shared_generators(owner: Any, path: str = "", depth: int = 0) -> Iterator[st
 
 def _draws_from(kind: type, name: str) -> bool:
     """Whether a method of the class mentions the attribute, and none gives generators a new state."""
-    methods = [
-        (method, set(_names(value.__code__)))
+    mentioned = [
+        set(_names(value.__code__))
         for base in kind.__mro__
         for method, value in vars(base).items()
-        if isinstance(value, FunctionType) and method not in BEFORE_WORKERS
+        if isinstance(value, FunctionType) and method not in BEFORE_WORKERS and _is_called(kind, method, value)
     ]
-    if any(names & RESEEDING for _, names in methods):
-        return False
-    return any(name in names for _, names in methods)
+    return any(name in names for names in mentioned) and not any(names & RESEEDING for names in mentioned)
+
+
+def _is_called(kind: type, method: str, value: FunctionType) -> bool:
+    """Whether the class has this very method, or one that calls what it overrides."""
+    own = getattr(kind, method, None)
+    return own is value or (isinstance(own, FunctionType) and "super" in set(_names(own.__code__)))
 
 
 def _names(code: CodeType) -> Iterator[str]:
