@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from .accuracy import Accuracy
 from .activations import ActivationHistograms, Activations
+from .clipping import Clipping
+from .dropout import Dropout
+from .examples import Examples
 from .filters import Filters
 from .gradients import GradientHistograms, GradientOverlap, Gradients
+from .graphs import Graphs
 from .inputs import Inputs
 from .instrument import Instrument, Moment, Scene
 from .loop import LoopCounts
@@ -20,8 +24,10 @@ from .phases import Phases
 from .predictions import Predictions
 from .received import Received
 from .similarity import Similarity
+from .sync import Sync
 from .updates import Updates, WeightHistograms
 from .zeroing import Zeroing
+from .workers import Workers
 
 INSTRUMENTS: list[type[Instrument]] = [
     Accuracy,
@@ -47,6 +53,12 @@ INSTRUMENTS: list[type[Instrument]] = [
     LossInputs,
     Modes,
     Mixture,
+    Clipping,
+    Graphs,
+    Examples,
+    Workers,
+    Dropout,
+    Sync,
 ]
 
 __all__ = ["INSTRUMENTS", "Instrument", "Moment", "Scene"]

@@ -115,6 +115,15 @@ HEALTHY: dict[str, dict[str, Any]] = {
     "eight steps": {**CONVNET, "train.steps": 8},
     "twenty steps": {**CONVNET, "train.steps": 20},
     "twenty examples by heart": {**TWO_LAYER, "data.limit": 20, "data.batch_size": 20, "train.steps": 100},
+    "small batches with batch norm": {
+        **CONVNET,
+        "model.batch_norm": "before",
+        "data.batch_size": 8,
+        "optimizer.lr": 0.005,
+    },
+    "clipping": {**CONVNET, "train.clip": 2.0},
+    "strong weight decay": {**CONVNET, "optimizer.weight_decay": 0.01},
+    "half dropped": {**CONVNET, "regularization.dropout": 0.5},
     "thinly measured": {**CONVNET, "watch.every": None},
 }
 
@@ -187,8 +196,26 @@ ILL: dict[str, Ill] = {
     "not-deterministic": "another_order_each_time",
     "sync-bound": waits_for_the_device,
     "device-idle": device_unused,
+    "labels-unrelated-to-inputs": "labels_by_lot",
+    "graph-kept-alive": "losses_summed_with_their_graphs",
+    "batch-norm-small-batch": {
+        **CONVNET, "model.batch_norm": "before", "data.batch_size": 2, "optimizer.lr": 0.002, "train.steps": 60
+    },
+    "loss-oscillating": "rate_at_the_edge",
+    "loss-plateau": "one_unit_wide_at_a_constant_rate",
+    "clipping-always-active": {**CONVNET, "train.clip": 0.05},
+    "regularization-dominates": {**CONVNET, "optimizer.weight_decay": 0.5},
+    "excessive-dropout": "nearly_all_dropped",
+    "validation-better-than-train": "easy_validation",
 }  # fmt: skip
-STEPS_OF_TARGETS = {"labels_drawn_anew": 210, "slow_to_load": 30, "one_unit_wide": 300}
+STEPS_OF_TARGETS = {"labels_drawn_anew": 210, "slow_to_load": 30, "one_unit_wide": 300} | {
+    "labels_by_lot": 400,
+    "losses_summed_with_their_graphs": 130,
+    "rate_at_the_edge": 480,
+    "one_unit_wide_at_a_constant_rate": 500,
+    "nearly_all_dropped": 120,
+    "easy_validation": 240,
+}
 
 
 CHECKED_FIRST = {

@@ -94,9 +94,9 @@ def loss_that_breaks() -> Target:
 
 
 class Drawn(Dataset):
-    """Pictures with a fresh random label each time, or with a pause."""
+    """Pictures with a fresh random label now and then, or with a pause."""
 
-    def __init__(self, random_labels: bool = False, pause_s: float = 0.0) -> None:
+    def __init__(self, random_labels: float = 0.0, pause_s: float = 0.0) -> None:
         self.inputs, self.labels = pictures()
         self.random_labels, self.pause_s = random_labels, pause_s
         self.generator = torch.Generator().manual_seed(3)
@@ -107,12 +107,13 @@ class Drawn(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         time.sleep(self.pause_s)
         drawn = torch.randint(0, CLASSES, (), generator=self.generator)
-        return self.inputs[index], drawn if self.random_labels else self.labels[index]
+        anew = float(torch.rand((), generator=self.generator)) < self.random_labels
+        return self.inputs[index], drawn if anew else self.labels[index]
 
 
 def labels_drawn_anew() -> Target:
     """Nothing to learn: each access gives another label."""
-    return target(Drawn(random_labels=True))
+    return target(Drawn(random_labels=1.0))
 
 
 def slow_to_load() -> Target:
@@ -350,3 +351,59 @@ def workers_of_one_mind() -> Target:
 def another_order_each_time() -> Target:
     """A generator that nobody seeds again."""
     return target(Noisy())
+
+
+def wide_net() -> nn.Module:
+    """Room enough to learn anything by heart."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 256), nn.ReLU(), nn.Linear(256, CLASSES))
+
+
+def labels_by_lot() -> Target:
+    """Labels that are fixed, and have nothing to do with the pictures."""
+    inputs, labels = pictures()
+    drawn = labels[torch.randperm(EXAMPLES, generator=torch.Generator().manual_seed(2))]
+    adam = lambda parameters: torch.optim.Adam(parameters, lr=1e-3)  # noqa: E731
+    return target((inputs, drawn), make_model=wide_net, val_data=pictures(1), make_optimizer=adam)
+
+
+def losses_summed_with_their_graphs() -> Target:
+    """total = total + loss."""
+    total, entropy = [torch.zeros(())], nn.CrossEntropyLoss()
+
+    def loss(scores: Tensor, labels: Tensor) -> Tensor:
+        value = entropy(scores, labels)
+        total[0] = total[0] + value
+        return value
+
+    return target(loss=loss)
+
+
+def rate_at_the_edge() -> Target:
+    """A rate with which the loss jumps about."""
+
+    def optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.SGD(parameters, lr=0.4)
+
+    return target(make_model=narrow_net, make_optimizer=optimizer)
+
+
+def one_unit_wide_at_a_constant_rate() -> Target:
+    """As little as one unit can tell of noisy pictures, at a rate that never falls."""
+    inputs, labels = pictures()
+    noise = torch.randn(inputs.shape, generator=torch.Generator().manual_seed(4))
+    rate = lambda parameters: plain(parameters, 0.4)  # noqa: E731
+    return target(((inputs + 3 * noise) / 3.2, labels), make_model=narrow_net, make_optimizer=rate, batch_size=128)
+
+
+def nearly_all_dropped() -> Target:
+    """Ninety-nine of a hundred units switched off."""
+
+    def model() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(192, 64), nn.ReLU(), nn.Dropout(0.99), nn.Linear(64, CLASSES))
+
+    return target(make_model=model)
+
+
+def easy_validation() -> Target:
+    """Four of ten training labels are drawn anew each time, those of validation are right."""
+    return target(Drawn(random_labels=0.4), val_data=pictures(1))

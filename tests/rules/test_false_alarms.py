@@ -157,3 +157,65 @@ def test_a_low_rate_explains_why_accuracy_rises_while_the_loss_stands_still(writ
     assert "Accuracy rose from 0.09 to 0.19" in found[0].message
     assert "softmax" in found[0].message
     assert found[0].remedies[0].change == {"optimizer.lr": 0.0005}
+
+
+def test_a_converged_run_that_stands_still_at_the_end(written):
+    loss = np.concatenate([np.geomspace(CHANCE, 0.3, 300), np.full(900, 0.3)])
+    right = np.concatenate([np.linspace(0.1, 0.88, 300), np.full(900, 0.88)])
+    groups = ({"train/loss": noisy(loss, 0.05), "train/lr": np.full(1200, 0.1)}, {"train/accuracy": noisy(right, 0.03)})
+    assert severe(written(*groups)) == []
+
+
+def test_a_hard_task_that_stands_still_because_the_rate_has_come_down(written):
+    loss = np.concatenate([np.geomspace(CHANCE, 1.6, 300), np.full(900, 1.6)])
+    rate = np.where(np.arange(1200) < 400, 0.1, 0.005)
+    groups = ({"train/loss": noisy(loss, 0.05), "train/lr": rate}, {"train/accuracy": noisy(np.full(1200, 0.35), 0.05)})
+    assert severe(written(*groups)) == []
+
+
+def test_the_loss_of_batches_of_four(written):
+    rng = np.random.default_rng(3)
+    loss = np.where(rng.random(3000) < 0.1, 4.0, 0.6) * rng.gamma(2.0, 0.5, 3000) * np.linspace(1.5, 0.95, 3000)
+    loss[:5] = CHANCE
+    assert severe(written({"train/loss": loss}, {"train/accuracy": np.full(3000, 0.7)}, info={"batch_size": 4})) == []
+
+
+def test_validation_without_dropout_that_is_better_than_training(written, synthetic):
+    losses = np.full(400, np.nan)
+    losses[49::50] = 0.5 * synthetic.falling(400)[49::50]
+    path = written({"train/loss": synthetic.falling(400)}, {"val/loss": losses}, info={"dropout": {"drop": 0.5}})
+    with Session.open(path) as session:
+        assert diagnose(session) == []
+
+
+def test_clipping_that_cuts_now_and_then(written, synthetic):
+    sizes = np.where(np.arange(200) % 3, 0.4, 3.0)
+    groups = ({"train/loss": synthetic.falling(200)}, {"clipping/size": sizes, "clipping/limit": np.ones(200)})
+    with Session.open(written(*groups)) as session:
+        assert diagnose(session) == []
+
+
+def test_a_large_penalty_under_which_the_network_learns(written, synthetic):
+    groups = (
+        {"train/loss": synthetic.falling(200), "train/penalty": np.linspace(6, 2, 200)},
+        {f"weight/{each['name']}/norm": np.linspace(5, 3, 200) for each in synthetic.parameters},
+    )
+    info = {"parameters": synthetic.parameters, "optimizer": {"name": "SGD", "lr": 0.1, "weight_decay": 5e-2}}
+    assert severe(written(*groups, info=info)) == []
+
+
+def test_two_black_pictures_that_stand_in_both_splits(written, synthetic):
+    events = [("overlap", None, {"shared": 2, "examined": 60})]
+    assert severe(written({"train/loss": synthetic.falling(100)}, events=events)) == []
+
+
+def test_a_frozen_batch_norm_may_see_few_examples(written, synthetic):
+    layers = [{"name": "norm", "kind": "BatchNorm2d", "activation": None}]
+    events = [("modes", 0, {"norm": False})]
+    info = {"layers": layers, "batch_size": 2}
+    assert severe(written({"train/loss": synthetic.falling(100)}, info=info, events=events)) == []
+
+
+def test_a_window_of_graphs_that_is_kept_on_purpose(written, synthetic):
+    graphs = {"graph/marked": np.arange(200.0), "graph/alive": np.minimum(np.arange(200.0), 20)}
+    assert severe(written({"train/loss": synthetic.falling(200)}, graphs)) == []

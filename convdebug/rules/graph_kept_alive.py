@@ -1,0 +1,59 @@
+"""The graphs of earlier steps are never freed, and memory grows with every step."""
+
+import numpy as np
+
+from convdebug.rules.facts import Curve, Facts
+from convdebug.rules.rule import Finding, Rule
+from convdebug_sessions import Remedy
+
+LEAST_ALIVE = 16
+SHARE_ALIVE = 0.9  # of all graphs that were marked
+MANY_ALIVE = 64  # at once, even if they are freed at the end of the epoch: nobody needs that many
+LEAST_STEPS = 100
+
+
+def judge(facts: Facts) -> Finding | None:
+    """Marks left in the graphs of measured steps that are still alive."""
+    alive, marked = facts.curve("graph/alive"), facts.curve("graph/marked")
+    if not len(alive) or alive.steps[-1] - alive.steps[0] < LEAST_STEPS:
+        return None
+    now, most = float(alive.values[-1]), float(alive.values.max())
+    if most < MANY_ALIVE and not (now >= LEAST_ALIVE and now >= SHARE_ALIVE * marked.values[-1]):
+        return None
+    first = int(alive.steps[np.flatnonzero(alive.values <= 2)[-1]]) if (alive.values <= 2).any() else 0
+    return Finding(
+        "warning",
+        f"The graphs of {most:.0f} of {marked.values[-1]:.0f} measured earlier steps are still in memory at step "
+        f"{alive.steps[-1]}{_memory(facts.curve('memory/allocated'))}. Something keeps a reference to every loss or "
+        "output together with all it was computed from.",
+        first_step=first,
+        last_step=int(alive.steps[-1]),
+        evidence={"alive": most, "marked": float(marked.values[-1])},
+        remedies=(
+            Remedy("Sum up loss.item() or loss.detach() instead of loss."),
+            Remedy("Detach what is kept for later (outputs, hidden states), and evaluate under torch.no_grad()."),
+        ),
+    )
+
+
+def _memory(held: Curve) -> str:
+    if len(held) < 2 or held.values[-1] <= held.values[0]:
+        return ""
+    return f"; memory went from {held.values[0] / 2**20:.0f} to {held.values[-1] / 2**20:.0f} MiB"
+
+
+RULE = Rule(
+    name="graph-kept-alive",
+    title="Graphs of earlier steps are kept alive",
+    group="implementation",
+    severities=("warning",),
+    meaning="Each loss remembers the graph by which it was computed. Normally that is freed when the step is over. "
+    "Here it is kept, step after step, until memory runs out, often hours later.",
+    causes="total_loss += loss, or a list of losses or outputs, without item() or detach(); a hidden state carried on "
+    "from batch to batch; validation losses summed without no_grad.",
+    remedies="item() or detach() for everything that outlives the step.",
+    source="PyTorch's frequently asked questions: do not accumulate history across the training loop. Marks left in "
+    f"the graphs of measured steps: {LEAST_ALIVE} and {SHARE_ALIVE:.0%} of them alive after {LEAST_STEPS} steps, or "
+    f"{MANY_ALIVE} at once.",
+    judge=judge,
+)

@@ -1,0 +1,88 @@
+"""The loss has stood still for long, while training accuracy is still poor."""
+
+import math
+
+import numpy as np
+
+from convdebug.rules.curves import level, noise, number
+from convdebug.rules.facts import Facts
+from convdebug.rules.labels_unrelated import chance_accuracy
+from convdebug.rules.remedies import lower_rate
+from convdebug.rules.rule import Finding, Rule
+from convdebug.rules.training import accuracy, progress, warming_up
+from convdebug_sessions import Remedy
+
+LEAST_STEPS = 400
+LEAST_EXAMPLES = 16_000  # seen in the flat half
+FLAT = 0.01  # of what is left of the loss
+TIMES_NOISE = 3.0
+POOR = 0.4  # of the way from chance to 1
+RISING = 0.02  # of the training accuracy, over the flat half
+STILL_LEARNING = 0.1  # the rate against its largest: below, a standstill is the schedule's
+
+
+def judge(facts: Facts) -> Finding | None:
+    """The second half of a run that learned something: flat beyond its noise, poor, at a rate that is not small."""
+    loss, now = facts.curve("train/loss"), progress(facts)
+    half = len(loss) // 2
+    batch = facts.info.get("batch_size") or LEAST_EXAMPLES
+    if half < LEAST_STEPS / 2 or half * batch < LEAST_EXAMPLES or not now.learned or warming_up(facts):
+        return None
+    values = loss.values[half:]
+    if not np.isfinite(values).all() or not _is_flat(values) or not _rate_is_up(facts):
+        return None
+    share = _share_learned(facts, half)
+    if share is None or share > POOR:
+        return None
+    step, (_, right) = int(loss.steps[half]), accuracy(facts)
+    return Finding(
+        "warning",
+        f"Since step {step} the loss stays at {number(level(values))} (it began at {number(now.start)}), and training "
+        f"accuracy at {right:.2f}. The network learned a little and has stopped.",
+        first_step=step,
+        last_step=int(loss.steps[-1]),
+        evidence={"loss": level(values), "first_loss": now.start, "train_accuracy": right},
+        remedies=(
+            lower_rate(facts, least=5.0),
+            Remedy("A larger network, or less regularization: look whether validation is equally poor."),
+            Remedy("Momentum or Adam get across flat regions faster than plain descent."),
+        ),
+    )
+
+
+def _is_flat(values: np.ndarray) -> bool:
+    thirds = [level(part) for part in np.array_split(values, 3)]
+    slack = max(FLAT * abs(thirds[0]), TIMES_NOISE * noise(values) / math.sqrt(len(values) / 3))
+    return abs(thirds[0] - thirds[2]) < slack and abs(thirds[1] - thirds[2]) < slack
+
+
+def _rate_is_up(facts: Facts) -> bool:
+    rate = facts.curve("train/lr").finite().values
+    return not len(rate) or bool((rate[len(rate) // 2 :] >= STILL_LEARNING * rate.max()).all())
+
+
+def _share_learned(facts: Facts, half: int) -> float | None:
+    """How far training accuracy has come from chance towards 1; None where it is unknown or still rises."""
+    right, chance = facts.curve("train/accuracy").finite(), chance_accuracy(facts)
+    since = right.values[right.steps >= facts.curve("train/loss").steps[half]]
+    if len(since) < 9 or not math.isfinite(chance):
+        return None
+    early, late = (float(part.mean()) for part in np.array_split(since, 2))
+    return None if late > early + RISING else (late - chance) / (1 - chance)
+
+
+RULE = Rule(
+    name="loss-plateau",
+    title="Loss stands still",
+    group="updates",
+    severities=("warning",),
+    meaning="After a start that worked, the loss has not moved for half of the run, though most training examples are "
+    "still answered wrongly and the learning rate has not been taken down.",
+    causes="A rate too large to get further down, a network too small for the task, dead units, too much "
+    "regularization, a flat region that plain descent crosses slowly.",
+    remedies="Take the rate down and see whether the loss falls; else more capacity, less regularization, momentum.",
+    source='Lecture, "Monitor and visualize the loss curve" and "Annealing the Learning Rates". The three thirds '
+    f"of the second half within {FLAT:.0%} or {TIMES_NOISE:g} × their noise, training accuracy less than {POOR:.0%} of "
+    f"the way from chance to 1, a rate above {STILL_LEARNING:.0%} of its largest; {LEAST_STEPS} steps at least.",
+    judge=judge,
+)

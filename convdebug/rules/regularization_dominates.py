@@ -1,0 +1,123 @@
+"""Weight decay outweighs the data: the weights shrink and nothing is learned."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from convdebug.rules.curves import level, number
+from convdebug.rules.facts import Curve, Facts
+from convdebug.rules.remedies import setting_remedy
+from convdebug.rules.rule import Finding, Rule, known
+from convdebug.rules.training import base_rate, chance_loss, update_ratio, weights
+from convdebug_sessions import Remedy
+
+LEAST_STEPS = 50
+SHRUNK = 0.8  # of the first norm of all weights
+NOT_FALLEN = 0.95  # of the first data loss and of chance
+SHARE_OF_UPDATES = 0.5  # of a step's movement that is decay, where decay is no part of the gradient
+DECOUPLED = ("AdamW",)
+
+
+@dataclass(frozen=True)
+class Pull:
+    """How strongly the weights are pulled to zero: the penalty against the data loss, or the share of the steps."""
+
+    strength: float
+    words: str
+
+
+def judge(facts: Facts) -> Finding | None:
+    """A penalty above the data loss (or decay that is most of each step), shrinking weights, a data loss that stays."""
+    data = data_loss(facts).finite()
+    norms = _norms(facts)
+    if len(data) < LEAST_STEPS or len(norms) < 3:
+        return None
+    width = max(5, len(data) // 10)
+    first, now = level(data.values[:5]), level(data.values[-width:])
+    if now < NOT_FALLEN * float(np.fmin(first, chance_loss(facts))) or norms.values[-1] > SHRUNK * norms.values[0]:
+        return None
+    pull = _by_penalty(facts, first) or _by_decay(facts)
+    if pull is None:
+        return None
+    shrunk = float(norms.values[-1] / norms.values[0])
+    return Finding(
+        "warning",
+        f"{pull.words}. The weights have shrunk to {shrunk:.0%} of their size, and the data loss has gone from "
+        f"{number(first)} to {number(now)}: the network is pulled to zero faster than it learns.",
+        first_step=int(data.steps[0]),
+        last_step=int(data.steps[-1]),
+        evidence=known(pull=pull.strength, shrunk=shrunk, first_data_loss=first, data_loss=now),
+        remedies=_remedies(facts),
+    )
+
+
+def data_loss(facts: Facts) -> Curve:
+    """The loss without the penalty, where the penalty is a part of it."""
+    loss, penalty = facts.curve("train/loss"), facts.curve("train/penalty")
+    inside = bool(facts.setting("regularization.l2")) or not _decay(facts)
+    if not inside or not len(penalty):
+        return loss
+    rows = np.clip(np.searchsorted(penalty.steps, loss.steps, side="right") - 1, 0, None)
+    return Curve(loss.steps, loss.values - penalty.values[rows])
+
+
+def _decay(facts: Facts) -> float:
+    return float((facts.info.get("optimizer") or {}).get("weight_decay") or 0.0)
+
+
+def _norms(facts: Facts) -> Curve:
+    """The norm of all weights together at each measured step."""
+    table = facts.table("weight", "norm")
+    table = table.only(weights(facts) or set(table.names))
+    good = np.isfinite(table.values).all(axis=1) if table.names else np.zeros(len(table), bool)
+    return Curve(table.steps[good], np.sqrt((table.values[good].astype(float) ** 2).sum(axis=1)))
+
+
+def _by_penalty(facts: Facts, first: float) -> Pull | None:
+    penalty = facts.curve("train/penalty").finite().values
+    start = level(penalty[:5])
+    if not start > first:
+        return None
+    return Pull(
+        start / first, f"At the start the penalty on the weights is {number(start)}, the data loss {number(first)}"
+    )
+
+
+def _by_decay(facts: Facts) -> Pull | None:
+    optimizer = facts.info.get("optimizer") or {}
+    decoupled = optimizer.get("name") in DECOUPLED or optimizer.get("decoupled_weight_decay")
+    moved = level(update_ratio(facts).values)
+    pulled = base_rate(facts) * _decay(facts)
+    if not decoupled or not math.isfinite(moved) or not pulled > SHARE_OF_UPDATES * moved:
+        return None
+    return Pull(
+        pulled / moved, f"Each step takes {number(pulled)} of every weight away, {pulled / moved:.0%} of all it moves"
+    )
+
+
+def _remedies(facts: Facts) -> tuple[Remedy, ...]:
+    if facts.setting("regularization.l2"):
+        return (setting_remedy(facts, "Lower the L2 penalty to 1e-4.", regularization__l2=1e-4),)
+    return (
+        setting_remedy(facts, "Lower the weight decay to 5e-4.", optimizer__weight_decay=5e-4),
+        Remedy("Start with almost no regularization, find a rate that works, then raise it."),
+    )
+
+
+RULE = Rule(
+    name="regularization-dominates",
+    title="Regularization outweighs the data",
+    group="updates",
+    severities=("warning",),
+    meaning="The penalty on the size of the weights is larger than the loss on the data, the weights shrink, and the "
+    "data are not learned: all the training does is to make the weights small.",
+    causes="A weight decay too strong by orders of magnitude, a value from AdamW used in SGD or the reverse, a penalty "
+    "summed where it should be averaged.",
+    remedies="Take it down to 5e-4 or less; begin with almost none, as the lecture does, and raise it later.",
+    source='Lecture, "I like to start with small regularization and find learning rate that makes the loss go down". '
+    "Penalty (½ · decay · ‖w‖²) above the data loss at the start, or decay as more than "
+    f"{SHARE_OF_UPDATES:.0%} of each step; weights below {SHRUNK:.0%} of their first norm; data loss above "
+    f"{NOT_FALLEN:.0%} of its start. A healthy residual network starts with a penalty of 1.9 and learns.",
+    judge=judge,
+)

@@ -1,0 +1,30 @@
+"""The page of the rules in the guide is what the rules say."""
+
+from pathlib import Path
+
+from convdebug.rules import RULES
+from convdebug.rules.table import clinic_beside, main, page
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "rules.md"
+
+
+def test_the_page_in_the_guide_is_up_to_date():
+    written = PAGE.read_text(encoding="utf-8")
+    assert written == page(clinic_beside(PAGE)), "run: python -m convdebug.rules.table docs/rules.md"
+
+
+def test_every_rule_has_its_place_with_severity_and_source():
+    text = page({})
+    for rule in RULES:
+        assert text.count(f"### {rule.name}\n") == 1
+        assert rule.source in text
+        assert f"[`{rule.name}`](#{rule.name}) | {', '.join(rule.severities)}" in text
+
+
+def test_figures_of_the_clinic_stand_with_their_rule_where_they_are_there(tmp_path):
+    (tmp_path / "clinic.json").write_text('{"healthy_runs": 60, "rules": {"dead-relu": {"runs": 6, "right_first": 5}}}')
+    main([str(tmp_path / "rules.md")])
+    text = (tmp_path / "rules.md").read_text(encoding="utf-8")
+    assert "In the clinic: healthy runs 60." in text
+    assert "* *In the clinic.* runs 6, right first 5" in text.split("### dead-relu")[1].split("###")[0]
+    assert "In the clinic" not in page({})
