@@ -149,7 +149,17 @@ ILL: dict[str, dict[str, Any] | str] = {
     "overfitting": {**CONVNET, "data.limit": 150, "train.steps": 200},
     "underfitting": "one_unit_wide",
     "data-bound": "slow_to_load",
+    "wrong-gradient": "backward_without_its_factor",
+    "batch-mixing": "softmax_over_the_batch",
+    "input-ignored": "input_scaled_to_nothing",
+    "regularization-without-effect": "penalty_without_a_gradient",
 }  # fmt: skip
+SEEN_BY_A_CHECK = {
+    "backward_without_its_factor": "gradient-check",
+    "softmax_over_the_batch": "batch-mixing",
+    "input_scaled_to_nothing": "input-independence",
+    "penalty_without_a_gradient": "regularization-raises-loss",
+}
 STEPS_OF_TARGETS = {"labels_drawn_anew": 210, "slow_to_load": 30, "one_unit_wide": 300}
 
 
@@ -181,6 +191,9 @@ class Trainings:
                 train(Target.from_config(config), recorder, Plan.from_config(config))
                 return
             target = load_target(f"{HERE / 'ill_targets.py'}:{what}")
+            if what in SEEN_BY_A_CHECK:
+                run_checks(target, recorder, only=[SEEN_BY_A_CHECK[what]], budget_s=10)
+                return
             if what == "one_class_almost_alone":
                 run_checks(target, recorder, only=["data"], budget_s=1)
             with contextlib.suppress(TargetError):

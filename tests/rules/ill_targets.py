@@ -132,3 +132,53 @@ def decaying(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRSch
 def one_unit_wide() -> Target:
     """All that the pictures show has to pass through one unit."""
     return target(make_model=narrow_net, val_data=pictures(1), make_scheduler=decaying)
+
+
+class Squared(torch.autograd.Function):
+    """x² whose backward forgets the 2."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        context.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        return gradient * context.saved_tensors[0]
+
+
+class Through(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)  # type: ignore[no-any-return]
+
+
+def backward_without_its_factor() -> Target:
+    """A custom function in the middle, half as steep backward as forward."""
+
+    def model() -> nn.Module:
+        net = small_net()
+        net[1] = Through(Squared.apply)  # type: ignore[index, operator]
+        return net
+
+    return target(make_model=model)
+
+
+def softmax_over_the_batch() -> Target:
+    """Probabilities over the examples instead of the classes."""
+    return target(make_model=lambda: nn.Sequential(small_net(), Through(lambda x: 10 * torch.softmax(x, dim=0))))
+
+
+def input_scaled_to_nothing() -> Target:
+    """Pixels divided by 255 once too often, three times over."""
+    return target(make_model=lambda: nn.Sequential(Through(lambda x: x / 255**3), small_net()))
+
+
+def penalty_without_a_gradient() -> Target:
+    """The squares of the weights, without their gradient."""
+    return target(penalty=lambda model: 1e-3 * sum(each.detach().square().sum() for each in model.parameters()))
