@@ -1,9 +1,9 @@
-"""Looks at the data just before the network: shapes, ranges, labels, balance, duplicates, overlap of the splits."""
+"""Looks at the data just before the network: shapes, ranges, labels, balance, duplicates, overlap, augmentation."""
 
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,94 +11,23 @@ import torch
 
 from convdebug.batches import call_model, split_batch, to_device
 from convdebug.checks.bench import Bench, Outcome
-from convdebug.search.short_training import HELD_BYTES
+from convdebug.checks.survey import Survey, rows_of
+from convdebug.checks.workers import identical_workers
 from convdebug.target import Target, without_augmentation
 from convdebug_sessions import Diagnosis, Remedy
 
-OVERLAP = 0.01
+CONTRADICTED = 0.01  # of the examples
 _SHOWN = 16
-_HASHED_BYTES = 4 * HELD_BYTES
-
-
-@dataclass
-class Survey:
-    """What was seen of one split; sums are per channel, in double precision."""
-
-    split: str
-    examined: int = 0
-    total: int | None = None
-    shape: tuple[int, ...] = ()
-    values: float = 0.0
-    sums: Any = 0.0
-    squares: Any = 0.0
-    low: float = float("inf")
-    high: float = float("-inf")
-    non_finite: int = 0
-    labels: Counter[int] = field(default_factory=Counter)
-    hashes: Counter[int] = field(default_factory=Counter)
-
-    @property
-    def mean(self) -> np.ndarray:
-        """(C,) mean of the finite values."""
-        return np.atleast_1d(self.sums / max(self.values, 1.0))
-
-    @property
-    def std(self) -> np.ndarray:
-        """(C,) standard deviation of the finite values."""
-        return np.sqrt(np.maximum(np.atleast_1d(self.squares / max(self.values, 1.0)) - self.mean**2, 0))
-
-    @property
-    def duplicates(self) -> int:
-        """How many examples are copies of an earlier one."""
-        return sum(count - 1 for count in self.hashes.values())
-
-    @property
-    def all_of_it(self) -> bool:
-        """Whether every example was seen."""
-        return self.total is not None and self.examined >= self.total
-
-    def take(self, inputs: Any, labels: Any) -> tuple[float, float, float, float]:
-        """Add a batch; its mean, deviation, lowest and highest value."""
-        rows = _rows(inputs)
-        self.examined += len(rows)
-        self.shape = tuple(rows.shape[1:])
-        self._take_labels(labels)
-        if self.examined * max(1, rows[0].nbytes) <= _HASHED_BYTES:
-            self.hashes.update(hash(row.tobytes()) for row in rows)
-        return self._take_values(rows)
-
-    def _take_labels(self, labels: Any) -> None:
-        if isinstance(labels, torch.Tensor) and not labels.is_floating_point() and not labels.is_complex():
-            values, counts = torch.unique(labels, return_counts=True)
-            self.labels.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
-
-    def _take_values(self, rows: np.ndarray) -> tuple[float, float, float, float]:
-        channels = rows.reshape(len(rows), rows.shape[1] if rows.ndim > 2 else 1, -1).astype(np.float64)
-        finite = np.isfinite(channels)
-        bad = channels.size - int(finite.sum())
-        self.non_finite += bad
-        kept = np.where(finite, channels, 0) if bad else channels
-        self.values += finite.sum() / channels.shape[1]
-        self.sums = self.sums + kept.sum(axis=(0, 2))
-        self.squares = self.squares + (kept**2).sum(axis=(0, 2))
-        self.low, self.high = min(self.low, float(kept.min())), max(self.high, float(kept.max()))
-        if bad:
-            return float("nan"), float(kept.std()), float(kept.min()), float(kept.max())
-        return float(kept.mean()), float(kept.std()), float(kept.min()), float(kept.max())
-
-    def as_json(self) -> dict[str, Any]:
-        """For the event `data` and the measured numbers."""
-        return {
-            "examined": self.examined,
-            "total": self.total,
-            "shape": list(self.shape),
-            "mean": [round(float(value), 6) for value in self.mean],
-            "std": [round(float(value), 6) for value in self.std],
-            "min": self.low,
-            "max": self.high,
-            "non_finite": self.non_finite,
-            "duplicates": self.duplicates,
-        }
+RULES = (
+    "non-finite-inputs",
+    "inputs-not-centered",
+    "inputs-not-scaled",
+    "class-imbalance",
+    "train-val-overlap",
+    "splits-differ-in-scale",
+    "duplicate-examples",
+    "identical-augmentation",
+)
 
 
 def run(bench: Bench) -> Outcome:
@@ -110,8 +39,9 @@ def run(bench: Bench) -> Outcome:
     bench.run.event("data", None, **{survey.split: survey.as_json() for survey in surveys})
     for survey in surveys:
         bench.run.event("classes", None, counts=_named(bench.target, survey.labels), split=survey.split)
-    diagnoses = bench.ask_rules("non-finite-inputs", "inputs-not-centered", "inputs-not-scaled", "class-imbalance")
-    diagnoses += _out_of_range(bench, surveys, outputs) + _overlap(bench, train, val)
+    _tell_overlap(bench, train, val)
+    _tell_workers(bench)
+    diagnoses = bench.ask_rules(*RULES) + _out_of_range(bench, surveys, outputs) + _contradicted(bench, train)
     measured: dict[str, Any] = {survey.split: survey.as_json() for survey in surveys}
     measured |= {"classes": len(train.labels), "outputs": outputs}
     return Outcome(_summary(train, val), measured, {"mean": 0.0, "std": 1.0}, diagnoses)
@@ -119,9 +49,9 @@ def run(bench: Bench) -> Outcome:
 
 def _first_batch(bench: Bench) -> int | None:
     """Keep what the network sees, try it on the network; the number of scores, None without classes."""
+    _keep_images(bench)
     batch = to_device(bench.target.training_data_sample(_SHOWN), bench.device)
     inputs, labels = split_batch(batch)
-    _keep_images(bench, inputs)
     model = bench.target.build(bench.seed).to(bench.device).eval()
     with torch.no_grad():
         scores = call_model(model, inputs)
@@ -133,10 +63,22 @@ def _first_batch(bench: Bench) -> int | None:
     return outputs
 
 
-def _keep_images(bench: Bench, inputs: Any) -> None:
-    rows = _rows(inputs)
+def _keep_images(bench: Bench) -> None:
+    """The first pictures of a training batch just before the network: in its order, with its augmentation."""
+    batch = next(bench.target.batches("train", bench.seed, 0, _SHOWN), None)
+    if batch is None:
+        return
+    inputs, labels = split_batch(batch)
+    rows = rows_of(inputs)
     if rows.ndim == 4 and rows.shape[1] <= 4:
-        bench.run.blob("network-input", 0, rows[:_SHOWN].astype(np.float32))
+        bench.run.blob("network-input", 0, rows[:_SHOWN].astype(np.float32), names=_label_names(bench.target, labels))
+
+
+def _label_names(target: Target, labels: Any) -> list[str]:
+    if not isinstance(labels, torch.Tensor) or labels.ndim != 1:
+        return []
+    names = target.class_names or ()
+    return [names[label] if 0 <= label < len(names) else str(label) for label in labels[:_SHOWN].int().tolist()]
 
 
 def _score_count(scores: Any, labels: Any) -> int | None:
@@ -174,14 +116,6 @@ def _plain_batches(target: Target, split: str) -> Iterator[Any]:
     return replace(target, train_data=without_augmentation(target.train_data)).batches(split, 0, 0)
 
 
-def _rows(inputs: Any) -> np.ndarray:
-    """(N, …) of the first tensor in the inputs."""
-    while not isinstance(inputs, torch.Tensor):
-        values = list(inputs.values()) if isinstance(inputs, dict) else list(inputs)
-        inputs = next(value for value in values if isinstance(value, (torch.Tensor, dict, tuple, list)))
-    return inputs.detach().cpu().numpy() if inputs.dtype != torch.bfloat16 else inputs.float().cpu().numpy()
-
-
 def _named(target: Target, counts: Counter[int]) -> dict[str, int]:
     return {str(label): counts[label] for label in sorted(counts)}
 
@@ -210,24 +144,31 @@ def _out_of_range(bench: Bench, surveys: list[Survey], outputs: int | None) -> l
     ]
 
 
-def _overlap(bench: Bench, train: Survey, val: Survey | None) -> list[Diagnosis]:
-    if val is None or not val.hashes or not train.hashes:
+def _tell_overlap(bench: Bench, train: Survey, val: Survey | None) -> None:
+    if val is not None and val.hashes and train.hashes:
+        shared = sum(count for key, count in val.hashes.items() if key in train.hashes)
+        bench.run.event("overlap", None, shared=shared, examined=sum(val.hashes.values()))
+
+
+def _tell_workers(bench: Bench) -> None:
+    identical = identical_workers(bench.target)
+    if identical is not None:
+        workers = bench.target.batches_of("train").workers
+        bench.run.event("workers", None, workers=workers, identical=identical)
+
+
+def _contradicted(bench: Bench, train: Survey) -> list[Diagnosis]:
+    if train.contradictions <= CONTRADICTED * train.examined:
         return []
-    shared = sum(count for key, count in val.hashes.items() if key in train.hashes)
-    share = shared / sum(val.hashes.values())
-    if share <= OVERLAP:
-        return []
+    share = train.contradictions / train.examined
     return [
         bench.finding(
-            "train-val-overlap",
+            "labels-unrelated-to-inputs",
             "warning",
-            f"{shared} of {sum(val.hashes.values())} validation examples ({share:.1%}) stand in the training data too, "
-            "value for value. Validation then measures memory, not what was learned.",
-            evidence={"shared": float(shared), "share": share},
-            remedies=[
-                Remedy("Split before copying or augmenting, and by source (patient, video, page) where there is one."),
-                Remedy("Drop the shared examples from the training data."),
-            ],
+            f"{train.contradictions} of {train.examined} training examples ({share:.1%}) stood there before, value for "
+            "value, with another label: nothing can learn both.",
+            evidence={"contradictions": float(train.contradictions), "share": share},
+            remedies=[Remedy("Check that inputs and labels are read in the same order, and look for copied inputs.")],
         )
     ]
 
@@ -243,4 +184,14 @@ def _summary(train: Survey, val: Survey | None) -> str:
     if train.labels:
         counts = train.labels.values()
         text += f"; {len(train.labels)} classes of {min(counts)} to {max(counts)}"
-    return text + (f"; {train.duplicates} duplicates" if train.duplicates else "")
+    text += f"; {train.duplicates} duplicates" if train.duplicates else ""
+    return text + _oddities(train, val)
+
+
+def _oddities(train: Survey, val: Survey | None) -> str:
+    """What is no ailment by itself and still worth a word."""
+    text = f"; channel {train.constant_channels[0]} is constant" if train.constant_channels else ""
+    if val is not None and val.shape != train.shape:
+        text += f"; validation examples are of {'×'.join(map(str, val.shape)) or '1'}"
+    missing = sorted(set(val.labels) - set(train.labels)) if val is not None and train.all_of_it else []
+    return text + (f"; class {missing[0]} stands in validation alone" if missing else "")

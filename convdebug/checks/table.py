@@ -144,6 +144,34 @@ CHECKS = [
         share=6.0,
         needs=("data",),
     ),
+    Check(
+        "short-run",
+        "Short run",
+        "In a first short training, does the loss fall, do gradients reach every layer, and are updates near 1e-3 "
+        "of the weights?",
+        "What is wrong with a training shows in its first steps, long before the night it would cost; every rule is "
+        "asked about them.",
+        "lecture, “Monitor and visualize the loss curve” and “Track the ratio of weight updates / weight magnitudes”",
+        share=4.0,
+        needs=("data",),
+    ),
+    Check(
+        "determinism",
+        "Determinism",
+        "Does the same seed give the same first steps twice, to the last bit, and if not, what differs first?",
+        "Only a training that repeats itself lets you tell a change you made from chance.",
+        "Karpathy, “A Recipe for Training Neural Networks” (fix the random seed)",
+        needs=("data",),
+    ),
+    Check(
+        "throughput",
+        "Throughput",
+        "Where does a step's time go (data, transfer, forward, backward, optimizer), and does the device wait for "
+        "its data?",
+        "A device that waits for its data can often train several times as fast for a few lines of code.",
+        "ConvNetJS CIFAR-10 demo, which shows forward and backward time per example",
+        needs=("data",),
+    ),
 ]
 
 

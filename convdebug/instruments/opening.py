@@ -56,10 +56,18 @@ def describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:
     return {"name": type(optimizer).__name__, **settings, "lr": float(group["lr"])}
 
 
+def accelerators() -> list[str]:
+    """The CUDA or MPS devices of this machine, whether used or not; asking does not initialize them."""
+    if torch.backends.mps.is_available():
+        return ["mps"]
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+
+
 def tell_anatomy(scene: Scene) -> None:
     """Write into the run's info what the model, its parameters and its optimizers are."""
     facts: dict[str, Any] = {
         "device": str(scene.device),
+        "accelerators": accelerators(),
         "parameters": parameter_infos(scene.inner, held_parameters(scene.optimizers)),
         "parameter_count": sum(size_of(parameter) for _, parameter in scene.parameters),
         "versions": {"torch": torch.__version__, "python": sys.version.split()[0], "numpy": np.__version__},

@@ -114,7 +114,7 @@ def _runs_shown(session: Session) -> list[Run]:
 def _check_view(session: Session, row: summary.CheckRow) -> CheckView:
     titles = {check.id: check.title for check in CHECKS}
     diagnoses = session.diagnoses(row.run.id)
-    board = curves.small_figure(session, row.run)
+    board = _small_figure(session, row)
     return CheckView(
         title=titles.get(row.result["id"], row.result["id"]),
         result=row.result,
@@ -122,6 +122,14 @@ def _check_view(session: Session, row: summary.CheckRow) -> CheckView:
         curve=_markup(board, f"check{row.run.id}") if board else None,
         images=pictures.network_input(session, row.run),
     )
+
+
+def _small_figure(session: Session, row: summary.CheckRow) -> Board | None:
+    """What a check drew or its loss, else the loss of the one run it made."""
+    made = [run for run in session.runs if run.parent == row.run.id]
+    own = [row.run, *(made if len(made) == 1 else [])]
+    found = (curves.small_figure(session, run) for run in own)
+    return next((board for board in found if board is not None), None)
 
 
 def _sweep_figures(session: Session, rows: Sequence[summary.CheckRow]) -> list[Figure]:

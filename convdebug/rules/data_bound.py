@@ -9,7 +9,8 @@ from convdebug_sessions import Remedy
 SHARE = 0.5  # a sick loop had 0.85, healthy ones at most 0.18
 WORTH_IT_S = 0.01  # a step; below, nobody waits
 PERSISTENT_ROWS = 20
-PHASES = ("forward", "backward", "optimizer", "watch")
+PERSISTENT_ROWS_OF_A_CHECK = 5  # which times whole steps after a warm-up, with nothing else beside them
+PHASES = ("transfer", "forward", "backward", "optimizer", "step", "watch")
 
 
 def judge(facts: Facts) -> Finding | None:
@@ -17,7 +18,8 @@ def judge(facts: Facts) -> Finding | None:
     waiting = _between_evaluations(facts, facts.curve("time/data"))
     phases = [_between_evaluations(facts, facts.curve(f"time/{phase}")) for phase in PHASES]
     rows = min([len(waiting)] + [len(phase) for phase in phases if len(phase)])
-    if rows < PERSISTENT_ROWS or not any(len(phase) for phase in phases):
+    needed = PERSISTENT_ROWS_OF_A_CHECK if facts.run.kind == "check" else PERSISTENT_ROWS
+    if rows < needed or not any(len(phase) for phase in phases):
         return None
     window = slice(-min(rows, 200), None)
     data = waiting.values[window]

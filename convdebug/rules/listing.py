@@ -5,9 +5,13 @@ from typing import Any
 from convdebug.errors import UserError, nearest
 from convdebug.rules import (
     batch_mixing,
+    augmentation,
     constant_output,
     data_bound,
     dead_relu,
+    determinism,
+    device,
+    examples,
     exploding_activations,
     exploding_gradient,
     initial_loss_off,
@@ -38,6 +42,11 @@ RULES: list[Rule] = [
     inputs.NOT_CENTERED,
     labels.OUT_OF_RANGE,
     labels.IMBALANCED,
+    examples.OVERLAP_RULE,
+    examples.SPLITS_RULE,
+    examples.COPIES_RULE,
+    augmentation.RULE,
+    determinism.RULE,
     loss_summed.RULE,
     batch_mixing.RULE,
     wrong_gradient.RULE,
@@ -60,6 +69,8 @@ RULES: list[Rule] = [
     overfitting.RULE,
     underfitting.RULE,
     data_bound.RULE,
+    device.SYNC,
+    device.IDLE,
 ]
 
 

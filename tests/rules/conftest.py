@@ -118,8 +118,26 @@ HEALTHY: dict[str, dict[str, Any]] = {
     "thinly measured": {**CONVNET, "watch.every": None},
 }
 
+Ill = dict[str, Any] | str | Callable[[Recorder], None]
+"""Settings of a RunConfig, a function of `ill_targets.py`, or one that writes what no training here can show."""
+
+
+def waits_for_the_device(recorder: Recorder) -> None:
+    """A run on CUDA that reads its loss at every step."""
+    wall = 0.02 * np.arange(1, 101)
+    waiting = {"time/sync": np.full(100, 0.012), "time/sync_calls": np.full(100, 2.0)}
+    write_run(recorder, {"train/loss": falling(100), "time/wall": wall}, waiting, info={"device": "cuda:0"})
+
+
+def device_unused(recorder: Recorder) -> None:
+    """A run on the CPU of a machine with a GPU."""
+    times = {f"time/{phase}": np.full(50, 0.03) for phase in ("forward", "backward", "optimizer")}
+    info = {"device": "cpu", "accelerators": ["cuda:0"]}
+    write_run(recorder, {"train/loss": falling(50)}, times, info=info)
+
+
 GAUSSIAN = {"model.init": "gaussian"}
-ILL: dict[str, dict[str, Any] | str] = {
+ILL: dict[str, Ill] = {
     "non-finite-inputs": "a_missing_value",
     "inputs-not-scaled": {**CONVNET, "model.init": "he", "data.preprocessing": "none", "train.steps": 60},
     "inputs-not-centered": {**LECTURE, "data.preprocessing": "none", "optimizer.lr": 2e-6},
@@ -153,6 +171,13 @@ ILL: dict[str, dict[str, Any] | str] = {
     "batch-mixing": "softmax_over_the_batch",
     "input-ignored": "input_scaled_to_nothing",
     "regularization-without-effect": "penalty_without_a_gradient",
+    "train-val-overlap": "validation_examples_trained_on",
+    "splits-differ-in-scale": "validation_of_another_scale",
+    "duplicate-examples": "every_example_twice",
+    "identical-augmentation": "workers_of_one_mind",
+    "not-deterministic": "another_order_each_time",
+    "sync-bound": waits_for_the_device,
+    "device-idle": device_unused,
 }  # fmt: skip
 SEEN_BY_A_CHECK = {
     "backward_without_its_factor": "gradient-check",
@@ -163,22 +188,36 @@ SEEN_BY_A_CHECK = {
 STEPS_OF_TARGETS = {"labels_drawn_anew": 210, "slow_to_load": 30, "one_unit_wide": 300}
 
 
+CHECKED_FIRST = {
+    "one_class_almost_alone": ["data"],
+    "validation_examples_trained_on": ["data"],
+    "validation_of_another_scale": ["data"],
+    "every_example_twice": ["data"],
+    "workers_of_one_mind": ["data"],
+    "another_order_each_time": ["determinism"],
+}
+
+
 class Trainings:
     """Real trainings by the real trainer, each recorded at most once in a test session."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._paths: dict[str, Path] = {}
+        self._paths: dict[Any, Path] = {}
 
-    def of(self, what: Mapping[str, Any] | str) -> Path:
+    def of(self, what: "Mapping[str, Any] | Ill") -> Path:
         """The session of a training: settings of a RunConfig, or the name of a function in `ill_targets.py`."""
-        key = what if isinstance(what, str) else repr(sorted((SMALL | dict(what)).items(), key=str))
+        key = what if isinstance(what, str) or callable(what) else repr(sorted((SMALL | dict(what)).items(), key=str))
         if key not in self._paths:
             self._paths[key] = self.folder / f"{len(self._paths)}.convdebug"
             self._record(what, self._paths[key])
         return self._paths[key]
 
-    def _record(self, what: Mapping[str, Any] | str, path: Path) -> None:
+    def _record(self, what: "Mapping[str, Any] | Ill", path: Path) -> None:
+        if not isinstance(what, str) and callable(what):
+            with Recorder.create(path) as recorder:
+                what(recorder)
+            return
         from convdebug.checks.run import run_checks
         from convdebug.config import RunConfig
         from convdebug.errors import TargetError
@@ -196,6 +235,8 @@ class Trainings:
                 return
             if what == "one_class_almost_alone":
                 run_checks(target, recorder, only=["data"], budget_s=1)
+            if what in CHECKED_FIRST:
+                run_checks(target, recorder, only=CHECKED_FIRST[what], budget_s=2)
             with contextlib.suppress(TargetError):
                 train(target, recorder, Plan(steps=STEPS_OF_TARGETS.get(what, 60), device="cpu", every=1))
 

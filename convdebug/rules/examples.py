@@ -1,0 +1,143 @@
+"""Examples that stand where they should not: in both splits, or on one side in another scale."""
+
+import numpy as np
+
+from convdebug.rules.curves import number
+from convdebug.rules.facts import Facts
+from convdebug.rules.rule import Finding, Rule
+from convdebug_sessions import Remedy
+
+OVERLAP = 0.01  # of the validation examples
+LEAST_SHARED = 5  # chance repeats (black pictures, empty texts) are fewer
+APART = 1.0  # |difference of the means| against the training deviation, per channel
+SCALED = 2.5  # ratio of the deviations
+LEAST_EXAMPLES = 50
+MANY_COPIES = 0.05  # of the training examples
+
+
+def judge_overlap(facts: Facts) -> Finding | None:
+    """Validation examples that were trained on: counted by the check `data`, or seen while training."""
+    shared, seen, step = max(_counted(facts), _met(facts), key=lambda found: found[0] / max(1.0, found[1]))
+    if seen == 0 or shared <= OVERLAP * seen or shared < LEAST_SHARED:
+        return None
+    return Finding(
+        "warning",
+        f"{shared:.0f} of {seen:.0f} validation examples ({shared / seen:.1%}) stand in the training data too, value "
+        "for value. Validation then measures memory, not what was learned.",
+        last_step=step,
+        evidence={"shared": shared, "share": shared / seen, "examined": seen},
+        remedies=(
+            Remedy("Split before copying or augmenting, and by source (patient, video, page) where there is one."),
+            Remedy("Drop the shared examples from the training data."),
+        ),
+    )
+
+
+def _counted(facts: Facts) -> tuple[float, float, int]:
+    events = facts.survey("overlap")
+    return (float(events[-1].data["shared"]), float(events[-1].data["examined"]), 0) if events else (0.0, 0.0, 0)
+
+
+def _met(facts: Facts) -> tuple[float, float, int]:
+    """What the instrument met so far: a lower bound, for it does not see every training batch."""
+    shared, seen = facts.curve("examples/shared"), facts.curve("examples/validation")
+    if not len(shared) or not len(seen):
+        return 0.0, 0.0, 0
+    return float(shared.values[-1]), float(seen.values[-1]), int(shared.steps[-1])
+
+
+def judge_splits(facts: Facts) -> Finding | None:
+    """Mean and deviation of the validation inputs against those of training, channel by channel."""
+    events = facts.survey("data")
+    train, val = (events[-1].data.get(split) or {} for split in ("train", "val")) if events else ({}, {})
+    if min(train.get("examined", 0), val.get("examined", 0)) < LEAST_EXAMPLES:
+        return None
+    means, spreads = ([np.asarray(split.get(what), float) for split in (train, val)] for what in ("mean", "std"))
+    if means[0].shape != means[1].shape or not (spreads[0] > 0).any():
+        return None
+    usable = spreads[0] > 0
+    apart = float(np.max(np.abs(means[1] - means[0])[usable] / spreads[0][usable]))
+    scaled = float(np.max(np.abs(np.log(np.maximum(spreads[1], 1e-12)[usable] / spreads[0][usable]))))
+    if apart <= APART and scaled <= np.log(SCALED):
+        return None
+    return _splits_differ(means, spreads, apart, scaled)
+
+
+def _splits_differ(means: list[np.ndarray], spreads: list[np.ndarray], apart: float, scaled: float) -> Finding:
+    texts = [
+        f"mean {number(float(m.mean()))}, deviation {number(float(s.mean()))}"
+        for m, s in zip(means, spreads, strict=True)
+    ]
+    return Finding(
+        "warning",
+        f"Training inputs have {texts[0]}, validation inputs {texts[1]}: they do not look like the same kind of "
+        "picture to the network. Usually one of the two goes through another preprocessing.",
+        evidence={"apart": apart, "ratio_of_deviations": float(np.exp(scaled))},
+        remedies=(
+            Remedy("Preprocess both splits alike: the mean and deviation of the training set, for validation too."),
+        ),
+    )
+
+
+def judge_copies(facts: Facts) -> Finding | None:
+    """Training examples that are copies of earlier ones."""
+    events = facts.survey("data")
+    train = (events[-1].data.get("train") or {}) if events else {}
+    copies, examined = float(train.get("duplicates", 0)), float(train.get("examined", 0))
+    if examined < LEAST_EXAMPLES or copies <= MANY_COPIES * examined:
+        return None
+    return Finding(
+        "info",
+        f"{copies:.0f} of {examined:.0f} training examples ({copies / examined:.0%}) are copies of earlier ones, value "
+        "for value. They count several times in the loss and add nothing to learn.",
+        evidence={"copies": copies, "share": copies / examined},
+        remedies=(
+            Remedy("Drop the copies; where they stand there on purpose, weight the loss or sample by weight instead."),
+        ),
+    )
+
+
+OVERLAP_RULE = Rule(
+    name="train-val-overlap",
+    title="Validation examples were trained on",
+    group="data",
+    severities=("warning",),
+    meaning="The same examples stand in the training and in the validation data. The network has seen the answers: "
+    "validation looks better than it would on anything new, and overfitting stays hidden.",
+    causes="A split after augmentation or oversampling, copies in the source, a random split drawn anew at each start, "
+    "neighbouring frames of a video.",
+    remedies="Split first and once, by source; remove duplicates; fix the seed of the split.",
+    source='Lecture, "Cross-validation strategy": what is tuned on must not be trained on. More than '
+    f"{OVERLAP:.0%} of the validation examples, and {LEAST_SHARED} at least, by checksum of all their values; while "
+    "training, augmented copies are not recognized.",
+    judge=judge_overlap,
+)
+
+SPLITS_RULE = Rule(
+    name="splits-differ-in-scale",
+    title="Validation inputs are scaled differently",
+    group="data",
+    severities=("warning",),
+    meaning="Mean or deviation of the validation inputs are far from those of the training inputs. The network learned "
+    "one scale and is judged on another.",
+    causes="Normalization applied to one split alone, statistics computed on each split, pixels of 0-255 on one side "
+    "and 0-1 on the other.",
+    remedies="One preprocessing for both, with the statistics of the training split.",
+    source='Lecture, "Zero-Center & Normalize Data": the statistics are those of the training set. Means more than '
+    f"{APART:g} training deviations apart in a channel, or deviations {SCALED:g} times apart, from the check `data`.",
+    judge=judge_splits,
+)
+
+COPIES_RULE = Rule(
+    name="duplicate-examples",
+    title="Training examples are duplicated",
+    group="data",
+    severities=("info",),
+    meaning="Many training examples stand there more than once. The data are smaller than they look, and a random "
+    "split puts copies on both sides.",
+    causes="Files joined twice, oversampling, a source that copies itself.",
+    remedies="Remove copies before splitting.",
+    source=f'Lecture, "Transfer Learning": "ConvNets need a lot of data to train". More than {MANY_COPIES:.0%} of the '
+    "training examples, by checksum, from the check `data`.",
+    judge=judge_copies,
+)
