@@ -22,18 +22,17 @@ from convdebug_sessions import Recorder, RunRecorder, Wish
 
 from .instruments import INSTRUMENTS, Moment, Scene
 from .instruments.anatomy import is_compiled, unwrapped
-from .instruments.losses import listen, stop_listening
+from .instruments.ears import Ears
 from .instruments.opening import describe_loss, opened_run, tell_anatomy
 from .instruments.rack import Rack
 from .instruments.readback import Readback
-from .instruments.root import Root
+from .instruments.rows import Rows, share
 from .instruments.stepping import Stepping
 from .instruments.weights_kept import keep_weights
 from .instruments.wishes import TrainingStopped, Wishes
 
 MOST_MICRO_BATCHES = 64
 """So many calls of `step` without an optimizer step are taken for gradient accumulation; beyond, each is a step."""
-STEP_SERIES = ("train/loss", "train/lr", "time/wall")
 
 __all__ = ["TrainingStopped", "Watch", "watch"]
 
@@ -56,6 +55,7 @@ def watch(
     on_wish: Callable[[Wish], bool] | None = None,
     first_step: int = 0,
     keep_open: bool = False,
+    stepped: Callable[[Watch, Optimizer], None] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Watch:
     """Watch the training of `model`; use as `with watch(model, optimizer) as watched:` and call `watched.step(loss)`.
@@ -67,7 +67,8 @@ def watch(
     batch seen is.
     `checkpoints=N` keeps the weights at every N-th step. `on_wish` is offered wishes that the watch cannot grant
     itself and says whether it took them; `data.batch_size` also shows as `wanted_batch_size`. `first_step` numbers the
-    first step, where a run goes on from a checkpoint. UserError for what is no model or no optimizer.
+    first step, where a run goes on from a checkpoint. `stepped`: see `Watch`.
+    UserError for what is no model or no optimizer.
     """
     optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer or [])
     _require_watchable(model, optimizers)
@@ -91,7 +92,7 @@ def watch(
         info={**run.info, **known},
     )
     rack = Rack(INSTRUMENTS, scene, overhead_budget, every)
-    return Watch(scene, rack, recorder, checkpoints, on_wish, first_step, keep_open)
+    return Watch(scene, rack, recorder, checkpoints, on_wish, first_step, stepped, keep_open)
 
 
 def _require_watchable(model: Any, optimizers: Sequence[Any]) -> None:
@@ -105,16 +106,21 @@ def _require_watchable(model: Any, optimizers: Sequence[Any]) -> None:
 
 
 class Watch:
-    """One watched run. Does nothing to the training but wait while it is paused and set what was wished."""
+    """One watched run. Does nothing to the training but wait while it is paused and set what was wished.
+
+    `stepped` is told when an optimizer of this model has stepped, or when a gradient scaler made it skip the step:
+    where nobody calls `step`, as in a script that is not ours, it does.
+    """
 
     def __init__(
         self,
         scene: Scene,
         rack: Rack,
         recorder: Recorder | None,
-        checkpoints: int,
-        on_wish: Callable[[Wish], bool] | None,
-        first_step: int,
+        checkpoints: int = 0,
+        on_wish: Callable[[Wish], bool] | None = None,
+        first_step: int = 0,
+        stepped: Callable[[Watch, Optimizer], None] | None = None,
         keep_open: bool = False,
     ) -> None:
         self.run = scene.run
@@ -125,16 +131,16 @@ class Watch:
         self._on_wish = on_wish
         self._checkpoints = checkpoints
         self._keep_open = keep_open
-        hooks = (self._before_update, self._after_update, self._attempted)
-        self._stepping = Stepping(scene.model, scene.optimizers, *hooks)
+        self._stepped = stepped
+        hooks = (self._before_update, self._after_update, self._attempted, self._tried)
+        self._stepping = Stepping(scene.model, scene.optimizers, *hooks, search=stepped is not None)
+        self._unanswered: set[int] = set()
         self._wishes = Wishes(scene.run, scene.optimizers, self._take_wish)
-        self._root = Root(scene.model, scene.clock)
         self._moment = Moment(first_step)
+        self._ears = Ears(scene, self._moment, self._write_evaluation)
         self._steps_by_optimizer = bool(scene.optimizers)
         self._gave_up = False
         self._micro_batches: list[Any] = []
-        self._groups: dict[str, Any] = {}
-        self._last_steps: dict[str, int] = {}
         self._running = False
         self._started = self._ended = scene.clock()
         tell_anatomy(scene)
@@ -156,15 +162,15 @@ class Watch:
         elif isinstance(error, KeyboardInterrupt):
             self.finish("stopped", "interrupted from the keyboard")
         else:
-            self._record_crash(error)
+            self.crash(error)
         return False
 
     def start(self) -> None:
         """Begin to watch; entering the `with` block does it."""
-        self._group = self.run.group(STEP_SERIES)
+        self._rows = Rows(self.run, self._scene.readback)
         self._running = True
         self._stepping.start()
-        listen(self._see_loss)
+        self._ears.start()
         self._started = self._ended = self._clock()
         if self._scene.compiled:
             self.run.event(
@@ -178,10 +184,9 @@ class Watch:
             return
         if self._micro_batches and self.number == 0:
             self._count_every_call()
+        self._ears.stop()
         self._running = False
-        stop_listening(self._see_loss)
         self._stepping.stop()
-        self._root.detach()
         self._rack.close()
         self._scene.readback.finish()
         if not self._keep_open:
@@ -189,7 +194,8 @@ class Watch:
         if self._recorder is not None:
             self._recorder.close()
 
-    def _record_crash(self, error: BaseException) -> None:
+    def crash(self, error: BaseException) -> None:
+        """End the run with what the training raised."""
         text = "".join(traceback.format_exception(error))
         self.run.event("crash", self.number, type=type(error).__name__, message=str(error), traceback=text)
         self.finish("crashed", f"{type(error).__name__}: {error}")
@@ -199,44 +205,30 @@ class Watch:
     def step(self, loss: Any = None, accuracy: Any = None, **scalars: Any) -> None:
         """One optimizer step is over: record it, obey wishes, make ready for the next.
 
-        `loss` and the scalars may be tensors on any device; they are read without making the device wait. `accuracy`
-        may be a share, or a boolean tensor (N,) that says which examples were right. Calls between two steps of the
-        optimizer are micro-batches: their losses are summed. Raises TrainingStopped if that was wished.
+        `loss` and the scalars may be tensors on any device; they are read without making the device wait. Without a
+        loss the tensors that backward was called on are taken. `accuracy` may be a share, or a boolean tensor (N,)
+        that says which examples were right. Calls between two steps of the optimizer are micro-batches: their losses
+        are summed. Raises TrainingStopped if that was wished.
         """
         entered = self._clock()
         if self._is_micro_batch():
             self._micro_batches.append(loss.detach() if isinstance(loss, Tensor) else loss)
             return
         moment = self._moment
-        self._record_row(moment.step, self._with_micro_batches(loss), entered)
+        applied = self._ears.pending.take()
+        given = self._with_micro_batches(loss)
+        self._rows.step(
+            moment.step, applied if given is None else given, self._learning_rate(), entered - self._started
+        )
         if accuracy is not None:
-            scalars["train/accuracy"] = _share(accuracy)
+            scalars["train/accuracy"] = share(accuracy)
         for name, value in scalars.items():
-            self._record_scalar(name, moment.step, value)
+            self._rows.scalar(name, moment.step, value)
         moment.given.update(scalars)
-        hooks = self._rack.record(moment)
+        with self._ears.deaf():
+            hooks = self._rack.record(moment)
         self._scene.readback.collect()
         self._end_step(entered, hooks)
-
-    def _record_row(self, step: int, loss: Any, now: float) -> None:
-        rate, wall, group = self._learning_rate(), now - self._started, self._group
-        if isinstance(loss, Tensor) and loss.device.type != "cpu":
-            self._scene.readback.put(loss.reshape(1), lambda row: group.append(step, (float(row[0]), rate, wall)))
-        else:
-            group.append(step, (math.nan if loss is None else float(loss), rate, wall))
-
-    def _record_scalar(self, name: str, step: int, value: Any) -> None:
-        group = self._groups.get(name)
-        if group is None:
-            group = self._groups[name] = self.run.group((name,))
-        if self._last_steps.get(name, -1) >= step:
-            self.run.event("note", step, text=f"{name} was given twice at step {step}; the first value is kept")
-            return
-        self._last_steps[name] = step
-        if isinstance(value, Tensor) and value.device.type != "cpu":
-            self._scene.readback.put(value.reshape(1), lambda row: group.append(step, row))
-        else:
-            group.append(step, (float(value),))
 
     def _end_step(self, entered: float, hooks: float) -> None:
         step, self.number = self._moment.step, self.number + 1
@@ -251,13 +243,11 @@ class Watch:
         self._ended = now
 
     def _begin_step(self) -> None:
-        self._moment = Moment(self.number, began_at=self._clock())
+        self._moment = self._ears.moment = Moment(self.number, began_at=self._clock())
         if self.number % 64 == 0:
             self._scene.look_again()
-        if self._rack.arm(self._moment):
-            self._root.attach(self._moment)
-        else:
-            self._root.detach()
+            self._ears.pending.look_again()
+        self._ears.root.moment = self._moment if self._rack.arm(self._moment) else None
 
     def _is_micro_batch(self) -> bool:
         if self._moment.updates or self._moment.attempted or not self._steps_by_optimizer:
@@ -274,7 +264,7 @@ class Watch:
         text = f"{len(calls)} calls of step(), and the optimizer did not step: each call is counted as a step"
         self.run.event("note", self.number, text=text)
         for loss in calls:
-            self._record_row(self.number, loss, self._clock())
+            self._rows.step(self.number, loss, self._learning_rate(), self._clock() - self._started)
             self.number += 1
         self._moment.step = self.number
 
@@ -293,26 +283,39 @@ class Watch:
     def _before_update(self, optimizer: Optimizer) -> None:
         moment = self._moment
         if moment.updates == 0 and self._rack.active:
-            self._rack.before_update(moment)
+            with self._ears.deaf():
+                self._rack.before_update(moment)
         moment.updates += 1
+        self._unanswered.discard(id(optimizer))
+        self._ears.pending.inside_step = True
         if not self._gave_up:
             self._steps_by_optimizer = True
         if moment.timeline is not None:
             moment.timeline.start("optimizer")
 
     def _after_update(self, optimizer: Optimizer) -> None:
+        self._ears.pending.cut()
         if self._moment.timeline is not None:
             self._moment.timeline.end("optimizer")
+        if self._stepped is not None:
+            self._stepped(self, optimizer)
 
-    def _attempted(self) -> None:
+    def _attempted(self, optimizer: Optimizer) -> None:
         """A gradient scaler was asked to step: it may skip the update, or the optimizer says itself that it steps."""
         self._moment.attempted = True
+        self._unanswered.add(id(optimizer))
 
-    def _see_loss(self, name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
-        if value.requires_grad and isinstance(scores, Tensor) and isinstance(labels, Tensor):
-            moment = self._moment
-            moment.scores, moment.labels = scores.detach(), labels
-            moment.loss_name, moment.loss_reduction = name, reduction
+    def _tried(self, optimizer: Optimizer) -> None:
+        """The gradient scaler has stepped the optimizer, or skipped the step."""
+        if id(optimizer) in self._unanswered and self._stepped is not None:
+            self._ears.pending.cut()
+            self._stepped(self, optimizer)
+        self._unanswered.discard(id(optimizer))
+
+    @property
+    def optimizers(self) -> list[Optimizer]:
+        """The optimizers that train this model, as far as they are known."""
+        return self._scene.optimizers
 
     @property
     def paused(self) -> bool:
@@ -320,11 +323,17 @@ class Watch:
         return self._wishes.paused
 
     def validation(self, loss: Any = None, accuracy: Any = None, **scalars: Any) -> None:
-        """Record what an evaluation found, at the last finished step: `val/loss`, `val/accuracy`, `val/<name>`."""
-        values = {"loss": loss, "accuracy": None if accuracy is None else _share(accuracy), **scalars}
+        """Record what an evaluation found, at the last finished step: `val/loss`, `val/accuracy`, `val/<name>`.
+
+        Without it evaluations are found by themselves, where their losses or labels can be seen.
+        """
+        self._ears.evaluations.forget()
+        self._write_evaluation({"loss": loss, "accuracy": None if accuracy is None else share(accuracy), **scalars})
+
+    def _write_evaluation(self, values: dict[str, Any]) -> None:
         for name, value in values.items():
             if value is not None:
-                self._record_scalar(f"val/{name}", max(self.number - 1, 0), value)
+                self._rows.scalar(f"val/{name}", max(self.number - 1, 0), value)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -333,7 +342,7 @@ class Watch:
         try:
             yield
         finally:
-            self._record_scalar(f"time/{name}", step, self._clock() - started)
+            self._rows.scalar(f"time/{name}", step, self._clock() - started)
 
     def event(self, kind: str, **data: Any) -> None:
         """Record that something happened at this step, for example `event("epoch", epoch=3)`."""
@@ -348,16 +357,10 @@ class Watch:
     def _take_wish(self, wish: Wish) -> bool:
         taken = bool(self._on_wish and self._on_wish(wish))
         value = wish.value if isinstance(wish.value, dict) else {}
-        if "data.batch_size" in value:
+        if "data.batch_size" in value and self._stepped is None:
             self.wanted_batch_size = int(value["data.batch_size"])
             return True
         return taken
-
-
-def _share(accuracy: Any) -> Any:
-    if isinstance(accuracy, Tensor) and accuracy.dtype == torch.bool:
-        return accuracy.to(torch.float32).mean()
-    return accuracy
 
 
 class _Callable(types.ModuleType):

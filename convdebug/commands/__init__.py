@@ -11,6 +11,7 @@ COMMANDS = {
     "train": "train:train",
     "check": "check:check",
     "sweep": "sweep:sweep",
+    "run": "run:run",
     "diagnose": "diagnose:diagnose",
     "explain": "explain:explain",
     "describe": "describe:describe",

@@ -8,16 +8,24 @@ from .filters import Filters
 from .gradients import GradientHistograms, GradientOverlap, Gradients
 from .inputs import Inputs
 from .instrument import Instrument, Moment, Scene
+from .loop import LoopCounts
+from .loss_inputs import LossInputs
+from .loss_values import LossValues
 from .membership import Membership
 from .memory import Memory
+from .mixture import Mixture
+from .modes import Modes
 from .outputs import Outputs
 from .phases import Phases
 from .predictions import Predictions
+from .received import Received
 from .similarity import Similarity
 from .updates import Updates, WeightHistograms
+from .zeroing import Zeroing
 
 INSTRUMENTS: list[type[Instrument]] = [
     Accuracy,
+    LossValues,
     Gradients,
     Updates,
     Activations,
@@ -33,6 +41,12 @@ INSTRUMENTS: list[type[Instrument]] = [
     Filters,
     Predictions,
     Phases,
+    LoopCounts,
+    Zeroing,
+    Received,
+    LossInputs,
+    Modes,
+    Mixture,
 ]
 
 __all__ = ["INSTRUMENTS", "Instrument", "Moment", "Scene"]

@@ -1,4 +1,4 @@
-"""Hears when the backward pass begins and ends, wherever the user's code calls it."""
+"""Hears when the backward pass begins and ends and from which tensors, wherever the user's code calls it."""
 
 from __future__ import annotations
 
@@ -10,41 +10,86 @@ import torch
 
 Told = Callable[[bool], None]
 """Called with True as a backward pass begins and with False as it ends."""
+ToldOfTensors = Callable[[bool, Any, Any], None]
+"""The same, with the tensors that backward was called on and the gradients that were given for them."""
 
 _listeners: list[Told] = []
-_originals: list[Any] = []
+_tensor_listeners: list[ToldOfTensors] = []
+_grad_listeners: list[Callable[[Any], None]] = []
+_originals: dict[str, Any] = {}
 
 
 def listen_to_backward(told: Told) -> None:
     """From now on tell `told` of every backward pass; `Tensor.backward` calls the patched function too."""
-    if told in _listeners:
-        return
-    if not _listeners:
-        _originals.append(torch.autograd.backward)
-        torch.autograd.backward = _wrapped(torch.autograd.backward)
-    _listeners.append(told)
+    if told not in _listeners:
+        _patch()
+        _listeners.append(told)
 
 
 def stop_listening_to_backward(told: Told) -> None:
     """The last listener to leave puts torch's own function back."""
     if told in _listeners:
         _listeners.remove(told)
-    if not _listeners and _originals:
-        torch.autograd.backward = _originals.pop()
+    _unpatch_if_idle()
+
+
+def listen_to_tensors(told: ToldOfTensors, told_of_grad: Callable[[Any], None] | None = None) -> None:
+    """As `listen_to_backward`, with the tensors; `told_of_grad` hears what `torch.autograd.grad` is called on."""
+    _patch()
+    _tensor_listeners.append(told)
+    if told_of_grad is not None:
+        _grad_listeners.append(told_of_grad)
+
+
+def stop_listening_to_tensors(told: ToldOfTensors, told_of_grad: Callable[[Any], None] | None = None) -> None:
+    """Undo `listen_to_tensors`."""
+    if told in _tensor_listeners:
+        _tensor_listeners.remove(told)
+    if told_of_grad in _grad_listeners:
+        _grad_listeners.remove(told_of_grad)  # type: ignore[arg-type]
+    _unpatch_if_idle()
+
+
+def _patch() -> None:
+    if not _originals:
+        _originals.update(backward=torch.autograd.backward, grad=torch.autograd.grad)
+        torch.autograd.backward = _wrapped(torch.autograd.backward)
+        torch.autograd.grad = _wrapped_grad(torch.autograd.grad)
+
+
+def _unpatch_if_idle() -> None:
+    if _originals and not _listeners and not _tensor_listeners:
+        torch.autograd.backward, torch.autograd.grad = _originals["backward"], _originals["grad"]
+        _originals.clear()
 
 
 def _wrapped(original: Any) -> Any:
     @functools.wraps(original)
-    def backward(*args: Any, **kwargs: Any) -> Any:
+    def backward(tensors: Any, grad_tensors: Any = None, *args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():
-            return original(*args, **kwargs)
-        heard = tuple(_listeners)
-        for told in heard:
-            told(True)
+            return original(tensors, grad_tensors, *args, **kwargs)
+        heard, heard_tensors = tuple(_listeners), tuple(_tensor_listeners)
+        for told in heard_tensors:
+            told(True, tensors, grad_tensors)
+        for hearer in heard:
+            hearer(True)
         try:
-            return original(*args, **kwargs)
+            return original(tensors, grad_tensors, *args, **kwargs)
         finally:
-            for told in heard:
-                told(False)
+            for hearer in heard:
+                hearer(False)
+            for told in heard_tensors:
+                told(False, tensors, grad_tensors)
 
     return backward
+
+
+def _wrapped_grad(original: Any) -> Any:
+    @functools.wraps(original)
+    def grad(outputs: Any, *args: Any, **kwargs: Any) -> Any:
+        if not torch.compiler.is_compiling():
+            for told in tuple(_grad_listeners):
+                told(outputs)
+        return original(outputs, *args, **kwargs)
+
+    return grad

@@ -61,6 +61,8 @@ class Moment:
     labels: Tensor | None = None
     loss_name: str | None = None
     loss_reduction: str | None = None
+    losses: list[tuple[str, Tensor]] = field(default_factory=list)
+    """What each loss function said, in the order of the calls."""
     updates: int = 0
     attempted: bool = False
     given: set[str] = field(default_factory=set)

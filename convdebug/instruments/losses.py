@@ -30,6 +30,7 @@ Told = Callable[[str, Any, Any, Any, Any], None]
 """Called with the loss's name, its input, its target, its value and its reduction."""
 
 _listeners: list[Told] = []
+_unrecorded_listeners: list[Told] = []
 _originals: dict[str, Any] = {}
 
 
@@ -52,12 +53,23 @@ def stop_listening(told: Told) -> None:
         _originals.clear()
 
 
+def listen_unrecorded(told: Told) -> None:
+    """While anybody listens, tell `told` of every loss that is computed while no gradients are recorded."""
+    _unrecorded_listeners.append(told)
+
+
+def stop_listening_unrecorded(told: Told) -> None:
+    """Undo `listen_unrecorded`."""
+    if told in _unrecorded_listeners:
+        _unrecorded_listeners.remove(told)
+
+
 def _wrapped(name: str, original: Any) -> Any:
     @functools.wraps(original)
     def loss(input: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
         value = original(input, target, *args, **kwargs)
-        if not torch.compiler.is_compiling() and torch.is_grad_enabled() and isinstance(value, Tensor):
-            for told in _listeners:
+        if not torch.compiler.is_compiling() and isinstance(value, Tensor):
+            for told in tuple(_listeners if torch.is_grad_enabled() else _unrecorded_listeners):
                 told(name, input, target, value, kwargs.get("reduction", "mean"))
         return value
 

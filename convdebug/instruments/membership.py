@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from .instrument import Instrument, Moment, Scene
 from .opening import tell_anatomy
@@ -14,10 +14,11 @@ MODAL = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
 
 
 class Membership(Instrument):
-    """Events, each only when it changed: `membership` {missing, frozen, foreign} and `modes` {module: training}.
+    """Events, each only when it changed: `membership` {missing, frozen, resting, foreign} and `modes`.
 
     `missing` are trainable parameters that no optimizer holds, `frozen` those that one holds though they do not
-    require gradients, `foreign` counts held tensors that are not the model's.
+    require gradients, `resting` those whose group has a learning rate of 0, `foreign` counts held tensors that are
+    not the model's. `modes` is {module: training} for dropout and batch norm.
     """
 
     name: ClassVar[str] = "membership"
@@ -47,9 +48,16 @@ class Membership(Instrument):
         members: dict[str, object] = {
             "missing": [name for name, p in self.scene.parameters if p.requires_grad and id(p) not in held],
             "frozen": [name for name, p in self.scene.parameters if not p.requires_grad and id(p) in held],
+            "resting": self._resting(),
             "foreign": len(held - own),
         }
         if members != self._members:
             self._members = members
             self.scene.run.event("membership", moment.step, **members)
             tell_anatomy(self.scene)
+
+    def _resting(self) -> list[str]:
+        groups = [group for optimizer in self.scene.optimizers for group in optimizer.param_groups]
+        still = {id(p) for group in groups if not isinstance(group.get("lr"), Tensor) and group.get("lr") == 0
+                 for p in group["params"]}  # fmt: skip
+        return [name for name, p in self.scene.parameters if id(p) in still] if still else []

@@ -61,7 +61,7 @@ class Predictions(Instrument):
             self._impossible = True
             return
         self.batch = torch.as_tensor(given)[:KEPT_IMAGES].detach().to(self.scene.device, copy=True)
-        names = [self._name_of(label) for label in (labels[:KEPT_IMAGES] if labels is not None else [])]
+        names = [self._name_of(label) for label in (labels[:KEPT_IMAGES] if _is_listed(labels) else [])]
         if self.batch.dim() == 4:
             self.scene.run.blob("fixed-batch", moment.step, as_bytes(self.batch), names=names)
 
@@ -98,3 +98,8 @@ def as_bytes(images: Tensor) -> np.ndarray:
     low = values.min(axis=(1, 2, 3), keepdims=True)
     span = values.max(axis=(1, 2, 3), keepdims=True) - low
     return ((values - low) / np.where(span > 0, span, 1) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
+
+
+def _is_listed(labels: Any) -> bool:
+    """Whether there is a label for each example, rather than one for all or none."""
+    return labels is not None and not (isinstance(labels, Tensor) and labels.dim() == 0)

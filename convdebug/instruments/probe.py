@@ -10,6 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
+_depth = [0]
+
+
+def is_probing() -> bool:
+    """Whether the pass under way is our own, not the user's."""
+    return _depth[0] > 0
+
 
 @contextmanager
 def unnoticed(model: nn.Module, evaluation: bool = False) -> Iterator[None]:
@@ -22,11 +29,13 @@ def unnoticed(model: nn.Module, evaluation: bool = False) -> Iterator[None]:
         if buffer is not None
     ]
     with _same_random_state(), torch.no_grad():
+        _depth[0] += 1
         try:
             if evaluation:
                 model.eval()
             yield
         finally:
+            _depth[0] -= 1
             for module, mode in modes:
                 module.training = mode
             for module, name, buffer, copy in buffers:

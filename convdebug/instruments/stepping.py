@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.optimizer import (
     Optimizer,
     register_optimizer_step_post_hook,
@@ -16,14 +17,19 @@ from torch.optim.optimizer import (
 from torch.utils.hooks import RemovableHandle
 
 _attempt_listeners: list[Callable[[Any], None]] = []
+_tried_listeners: list[Callable[[Any], None]] = []
 _scaler_step: list[Any] = []
+_scaler_scale: list[Any] = []
+_scaled: list[tuple[weakref.ref[Tensor], Tensor]] = []
+MOST_SCALED = 16
 
 
 class Stepping:
     """Tells `before` and `after` of the steps of the optimizers that hold any of the model's parameters.
 
-    `optimizers` are those to listen to; an empty list is filled with those that are found.
-    `attempted` is told when a GradScaler is asked to step, whether or not it then skips the optimizer.
+    `optimizers` are those to listen to; an empty list, or any with `search`, is filled with those that are found.
+    `attempted` is told when a GradScaler is asked to step, whether or not it then skips the optimizer; `tried` when it
+    has done either.
     """
 
     def __init__(
@@ -32,12 +38,14 @@ class Stepping:
         optimizers: list[Optimizer],
         before: Callable[[Optimizer], None],
         after: Callable[[Optimizer], None],
-        attempted: Callable[[], None],
+        attempted: Callable[[Optimizer], None],
+        tried: Callable[[Optimizer], None] = lambda optimizer: None,
+        search: bool = False,
     ) -> None:
         self.optimizers = optimizers
-        self._search = not optimizers
+        self._search = search or not optimizers
         self._model = model
-        self._before, self._after, self._attempted = before, after, attempted
+        self._before, self._after, self._attempted, self._tried = before, after, attempted, tried
         self._known = {id(optimizer): True for optimizer in optimizers}
         self._hooks: list[RemovableHandle] = []
 
@@ -47,12 +55,15 @@ class Stepping:
             register_optimizer_step_post_hook(lambda optimizer, _a, _k: self._told(optimizer, self._after)),
         ]
         _listen_to_scaler(self._scaler_steps)
+        _tried_listeners.append(self._scaler_tried)
 
     def stop(self) -> None:
         for hook in self._hooks:
             hook.remove()
         self._hooks.clear()
         _stop_listening_to_scaler(self._scaler_steps)
+        if self._scaler_tried in _tried_listeners:
+            _tried_listeners.remove(self._scaler_tried)
 
     def _told(self, optimizer: Optimizer, told: Callable[[Optimizer], None]) -> None:
         if self._is_ours(optimizer):
@@ -60,7 +71,11 @@ class Stepping:
 
     def _scaler_steps(self, optimizer: Any) -> None:
         if self._is_ours(optimizer):
-            self._attempted()
+            self._attempted(optimizer)
+
+    def _scaler_tried(self, optimizer: Any) -> None:
+        if self._is_ours(optimizer):
+            self._tried(optimizer)
 
     def _is_ours(self, optimizer: Any) -> bool:
         known = self._known.get(id(optimizer))
@@ -83,6 +98,7 @@ def held_parameters(optimizers: Sequence[Optimizer]) -> set[int]:
 
 def _listen_to_scaler(told: Callable[[Any], None]) -> None:
     if not _attempt_listeners:
+        _remember_what_is_scaled()
         original = torch.amp.GradScaler.step
         _scaler_step.append(original)
 
@@ -90,7 +106,10 @@ def _listen_to_scaler(told: Callable[[Any], None]) -> None:
         def step(scaler: Any, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
             for listener in tuple(_attempt_listeners):
                 listener(optimizer)
-            return original(scaler, optimizer, *args, **kwargs)
+            result = original(scaler, optimizer, *args, **kwargs)
+            for listener in tuple(_tried_listeners):
+                listener(optimizer)
+            return result
 
         torch.amp.GradScaler.step = step  # type: ignore[method-assign, assignment]
     _attempt_listeners.append(told)
@@ -101,3 +120,25 @@ def _stop_listening_to_scaler(told: Callable[[Any], None]) -> None:
         _attempt_listeners.remove(told)
     if not _attempt_listeners and _scaler_step:
         torch.amp.GradScaler.step = _scaler_step.pop()  # type: ignore[method-assign]
+        torch.amp.GradScaler.scale = _scaler_scale.pop()  # type: ignore[method-assign]
+        _scaled.clear()
+
+
+def _remember_what_is_scaled() -> None:
+    original = torch.amp.GradScaler.scale
+    _scaler_scale.append(original)
+
+    @functools.wraps(original)
+    def scale(scaler: Any, outputs: Any) -> Any:
+        scaled = original(scaler, outputs)
+        if isinstance(outputs, Tensor) and scaled is not outputs:
+            _scaled.append((weakref.ref(scaled), outputs.detach()))
+            del _scaled[:-MOST_SCALED]
+        return scaled
+
+    torch.amp.GradScaler.scale = scale  # type: ignore[method-assign]
+
+
+def unscaled(tensor: Tensor) -> Tensor:
+    """The tensor that a gradient scaler made this one of, or the tensor itself."""
+    return next((original for scaled, original in _scaled if scaled() is tensor), tensor)

@@ -2,7 +2,8 @@
 
 import itertools
 import time
-from collections.abc import Iterable
+import warnings
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -164,6 +165,46 @@ def backward_without_its_factor() -> Target:
     def model() -> nn.Module:
         net = small_net()
         net[1] = Through(Squared.apply)  # type: ignore[index, operator]
+
+
+# what a loop does: each of these trains with a step of its own, ill in one respect
+
+Step = Callable[[nn.Module, Any, Callable[[Any, Any], Tensor], torch.optim.Optimizer], Tensor]
+
+
+def plain_step(model: nn.Module, batch: Any, loss_of: Callable[[Any, Any], Tensor], optimizer: Any) -> Tensor:
+    """The healthy step."""
+    inputs, labels = batch
+    loss = loss_of(model(inputs), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+def never_zeroed() -> Target:
+    """No zero_grad, at a rate that survives it."""
+
+    def step(model: nn.Module, batch: Any, loss_of: Any, optimizer: Any) -> Tensor:
+        loss = loss_of(model(batch[0]), batch[1])
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return target(train_step=step, make_optimizer=lambda parameters: plain(parameters, 1e-3))
+
+
+def head_forgotten() -> Target:
+    """The optimizer holds all but the last layer."""
+    return target(make_optimizer=lambda parameters: plain(list(parameters)[:-2]))
+
+
+def left_frozen() -> Target:
+    """A layer between trained ones whose requires_grad is off."""
+
+    def model() -> nn.Module:
+        net = small_net()
+        net[2].requires_grad_(False)  # type: ignore[index]
         return net
 
     return target(make_model=model)
@@ -182,6 +223,8 @@ def input_scaled_to_nothing() -> Target:
 def penalty_without_a_gradient() -> Target:
     """The squares of the weights, without their gradient."""
     return target(penalty=lambda model: 1e-3 * sum(each.detach().square().sum() for each in model.parameters()))
+
+
 def validation_examples_trained_on() -> Target:
     """A fifth of the validation examples stand in the training data."""
     inputs, labels = (tensor.clone() for tensor in pictures(1))
@@ -225,3 +268,132 @@ def workers_of_one_mind() -> Target:
 def another_order_each_time() -> Target:
     """A generator that nobody seeds again."""
     return target(Noisy())
+
+
+class Detached(nn.Module):
+    """The first convolution's answer is cut off from the graph."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 16, 3, padding=1)
+        self.head = nn.Linear(16 * 64, CLASSES)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = torch.relu(self.conv1(inputs)).detach()
+        return self.head(torch.relu(self.conv2(hidden)).flatten(1))
+
+
+def cut_off() -> Target:
+    """A detach in the middle."""
+    return target(make_model=Detached)
+
+
+def net_with_modes(end: nn.Module | None = None) -> nn.Module:
+    """Batch norm and dropout, and what else is to come at the end."""
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2), nn.Flatten(),
+        nn.Linear(8 * 64, CLASSES), *([end] if end is not None else []),
+    )  # fmt: skip
+
+
+def trained_asleep() -> Target:
+    """Evaluation mode at every step."""
+
+    def step(model: nn.Module, batch: Any, loss_of: Any, optimizer: Any) -> Tensor:
+        model.eval()
+        return plain_step(model, batch, loss_of, optimizer)
+
+    return target(make_model=net_with_modes, train_step=step)
+
+
+def validated_awake() -> Target:
+    """Every tenth step is followed by an evaluation that forgets eval()."""
+    count, held_out = itertools.count(), pictures(1)
+
+    def step(model: nn.Module, batch: Any, loss_of: Any, optimizer: Any) -> Tensor:
+        loss = plain_step(model, batch, loss_of, optimizer)
+        if next(count) % 10 == 9:
+            with torch.no_grad():
+                for inputs, labels in zip(held_out[0].split(128), held_out[1].split(128), strict=True):
+                    loss_of(model(inputs), labels)
+        return loss
+
+    return target(make_model=net_with_modes, train_step=step)
+
+
+def never_stepped() -> Target:
+    """backward, and that is all."""
+
+    def step(model: nn.Module, batch: Any, loss_of: Any, optimizer: Any) -> Tensor:
+        optimizer.zero_grad()
+        loss = loss_of(model(batch[0]), batch[1])
+        loss.backward()
+        return loss
+
+    return target(train_step=step)
+
+
+def half_of_the_steps_skipped() -> Target:
+    """Every second batch has gradients that are not finite, and a scaler that skips it."""
+    count, scaler = itertools.count(), torch.amp.GradScaler("cpu", init_scale=1.0, growth_interval=10_000)
+
+    def step(model: nn.Module, batch: Any, loss_of: Any, optimizer: Any) -> Tensor:
+        optimizer.zero_grad()
+        loss = loss_of(model(batch[0]), batch[1])
+        scaler.scale(loss).backward()
+        if next(count) % 2:
+            next(model.parameters()).grad[0] = float("inf")  # type: ignore[index]
+        scaler.step(optimizer)
+        scaler.update()
+        return loss
+
+    return target(train_step=step)
+
+
+def scores_for_logarithms() -> Target:
+    """NLLLoss of raw scores."""
+    return target(loss=nn.NLLLoss(), make_optimizer=lambda parameters: plain(parameters, 1e-4))
+
+
+def softmax_twice() -> Target:
+    """A network that ends in softmax, and cross entropy."""
+    return target(
+        make_model=lambda: nn.Sequential(small_net(), nn.Softmax(1)),
+        make_optimizer=lambda parameters: plain(parameters, 0.5),
+    )
+
+
+def two_way(end: nn.Module | None = None) -> nn.Module:
+    """One output."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 16), nn.ReLU(), nn.Linear(16, 1), *([end] if end else []))
+
+
+def sigmoid_twice() -> Target:
+    """A network that ends in sigmoid, and BCE with logits."""
+    inputs, labels = pictures()
+    return target(
+        (inputs, (labels < 5).float().unsqueeze(1)),
+        make_model=lambda: two_way(nn.Sigmoid()),
+        loss=nn.BCEWithLogitsLoss(),
+        make_optimizer=lambda parameters: plain(parameters, 0.5),
+        num_classes=None,
+    )
+
+
+def every_output_against_every_label() -> Target:
+    """Outputs (N, 1), labels (N,)."""
+    inputs, labels = pictures()
+
+    def loss_of(scores: Tensor, values: Tensor) -> Tensor:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return nn.functional.mse_loss(scores, values)
+
+    return target((inputs, labels / 10), make_model=two_way, loss=loss_of, num_classes=None)
+
+
+def sorted_by_class() -> Target:
+    """The data class by class, and a loader that leaves them so."""
+    inputs, labels = pictures()
+    order = labels.argsort()
+    return target((inputs[order], labels[order]), shuffle=False, batch_size=16)

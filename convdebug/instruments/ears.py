@@ -1,0 +1,123 @@
+"""What a watch hears between two steps: losses, backward passes, evaluations, wherever the user's code makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from .backward import listen_to_tensors, stop_listening_to_tensors
+from .comparing import listen_to_comparisons, stop_listening_to_comparisons
+from .evaluation import Amount, Evaluations
+from .instrument import Moment, Scene
+from .losses import listen, listen_unrecorded, stop_listening, stop_listening_unrecorded
+from .pending import PendingLoss
+from .root import Root
+
+Heard = TypeVar("Heard", bound=Callable[..., None])
+
+
+def harmless(hear: Heard) -> Heard:
+    """What goes wrong while hearing is recorded once, ends the hearing, and never reaches the user's training."""
+
+    @wraps(hear)
+    def guarded(self: Ears, *args: Any) -> None:
+        if self.broken:
+            return
+        try:
+            hear(self, *args)
+        except Exception as problem:
+            self.broken = True
+            message = f"{type(problem).__name__}: {problem}"
+            self.scene.run.event("instrument-failed", instrument="ears", message=message)
+
+    return guarded  # type: ignore[return-value]
+
+
+class Ears:
+    """Fills the moment under way; `write_evaluation` is given the means of an evaluation when it is over."""
+
+    def __init__(self, scene: Scene, moment: Moment, write_evaluation: Callable[[dict[str, Amount]], None]) -> None:
+        self.scene, self.moment = scene, moment
+        self.broken = False
+        self.pending = PendingLoss(lambda: scene.parameters)
+        self.evaluations = Evaluations(write_evaluation)
+        self.root = Root(scene.model, scene.clock, self._training_begins, self._evaluated)
+        self._comparing = False
+
+    def start(self) -> None:
+        self.pending.look_again()
+        listen(self._see_loss)
+        listen_unrecorded(self._see_unrecorded_loss)
+        listen_to_tensors(self._hear_backward, self._hear_grad)
+        self.root.attach()
+
+    def stop(self) -> None:
+        stop_listening(self._see_loss)
+        stop_listening_unrecorded(self._see_unrecorded_loss)
+        stop_listening_to_tensors(self._hear_backward, self._hear_grad)
+        if self._comparing:
+            stop_listening_to_comparisons(self._see_equal)
+        self.root.detach()
+        self._training_begins()
+
+    @contextmanager
+    def deaf(self) -> Iterator[None]:
+        """Inside, what our own instruments compute goes unheard."""
+        self.root.deaf = True
+        try:
+            yield
+        finally:
+            self.root.deaf = False
+
+    @harmless
+    def _see_loss(self, name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
+        if self.root.deaf or not value.requires_grad:
+            return
+        if not self.scene.model.training:
+            self.evaluations.saw_loss(name, scores, labels, value.detach(), reduction, sure=False)
+        moment = self.moment
+        moment.losses.append((name, value.detach()))
+        if isinstance(scores, Tensor) and isinstance(labels, Tensor):
+            moment.scores, moment.labels = scores.detach(), labels
+            moment.loss_name, moment.loss_reduction = name, reduction
+
+    @harmless
+    def _see_unrecorded_loss(self, name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
+        if not self.root.deaf:
+            self.evaluations.saw_loss(name, scores, labels, value, reduction)
+
+    @harmless
+    def _hear_backward(self, begins: bool, tensors: Any, gradients: Any) -> None:
+        self.pending.hear(begins, tensors, gradients)
+        if not begins and self.moment.loss_name is not None:
+            known, moment = self.evaluations, self.moment
+            known.training_loss, known.training_reduction = moment.loss_name, moment.loss_reduction or "mean"
+            known.batch_size = (
+                int(moment.scores.shape[0]) if moment.scores is not None and moment.scores.dim() else None
+            )
+        self.evaluations.backward()
+
+    @harmless
+    def _hear_grad(self, outputs: Any) -> None:
+        self.pending.hear_grad(outputs)
+
+    @harmless
+    def _training_begins(self) -> None:
+        self.evaluations.training_goes_on()
+
+    @harmless
+    def _evaluated(self, output: Any) -> None:
+        if not self._comparing:
+            self._comparing = True
+            listen_to_comparisons(self._see_equal)
+        self.evaluations.saw_forward(output)
+
+    @harmless
+    def _see_equal(self, left: Any, right: Any) -> None:
+        if not torch.is_grad_enabled() and not self.root.deaf:
+            self.evaluations.saw_equal(left, right)

@@ -1,0 +1,97 @@
+"""Hears what a training loop does, whoever wrote it: backward passes, optimizer steps, calls of a gradient scaler."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from torch.optim.optimizer import (
+    Optimizer,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+from torch.utils.hooks import RemovableHandle
+
+from .backward import listen_to_backward, stop_listening_to_backward
+from .instrument import Instrument, Moment, Scene
+from .stepping import _listen_to_scaler, _stop_listening_to_scaler
+
+_hearers: list[weakref.ref[Hearer]] = []
+_handles: list[RemovableHandle] = []
+
+
+class Hearer(Instrument):
+    """An instrument that hears the loop from its first `arm` to its `finish`, also on steps at which it is not due.
+
+    What goes wrong inside a call is kept and raised at the next `arm`, where the rack drops the instrument: nothing
+    that is heard can break the user's training.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self.trouble: Exception | None = None
+        self._hears = False
+
+    def arm(self, moment: Moment) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+        if not self._hears:
+            self._hears = True
+            _listen(self)
+
+    def finish(self) -> None:
+        self._hears = False
+        _stop_listening(self)
+
+    def holds(self, optimizer: Optimizer) -> bool:
+        """Whether the optimizer is one of those that train the watched model."""
+        return any(optimizer is ours for ours in self.scene.optimizers)
+
+    def backward_begins(self) -> None: ...
+
+    def backward_ended(self) -> None: ...
+
+    def step_begins(self, optimizer: Optimizer) -> None: ...
+
+    def step_ended(self, optimizer: Optimizer) -> None: ...
+
+    def scaler_asked(self, optimizer: Any) -> None:
+        """A gradient scaler was asked to step this optimizer; it steps only if the gradients are finite."""
+
+
+def _listen(hearer: Hearer) -> None:
+    if not _handles:
+        _handles.append(register_optimizer_step_pre_hook(lambda optimizer, _a, _k: _tell("step_begins", optimizer)))
+        _handles.append(register_optimizer_step_post_hook(lambda optimizer, _a, _k: _tell("step_ended", optimizer)))
+        listen_to_backward(_hear_backward)
+        _listen_to_scaler(_hear_scaler)
+    _hearers.append(weakref.ref(hearer))
+
+
+def _stop_listening(hearer: Hearer) -> None:
+    _hearers[:] = [reference for reference in _hearers if reference() not in (None, hearer)]
+    if not _hearers and _handles:
+        for handle in _handles:
+            handle.remove()
+        _handles.clear()
+        stop_listening_to_backward(_hear_backward)
+        _stop_listening_to_scaler(_hear_scaler)
+
+
+def _hear_backward(begins: bool) -> None:
+    _tell("backward_begins" if begins else "backward_ended")
+
+
+def _hear_scaler(optimizer: Any) -> None:
+    _tell("scaler_asked", optimizer)
+
+
+def _tell(what: str, *about: Any) -> None:
+    for reference in tuple(_hearers):
+        hearer = reference()
+        if hearer is None or hearer.trouble is not None:
+            continue
+        try:
+            getattr(hearer, what)(*about)
+        except Exception as problem:  # raised again where the rack can drop the instrument
+            hearer.trouble = problem

@@ -1,0 +1,87 @@
+"""Counts what the loop does: backward passes, optimizer steps, steps that a gradient scaler skipped."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor
+from torch.optim import Optimizer
+
+from .hearing import Hearer
+from .instrument import Moment, Scene
+from .stepping import held_parameters
+from .table import Table
+
+SERIES = ("loop/backwards", "loop/steps", "loop/scaler_asked", "loop/scaler_skipped")
+
+
+class LoopCounts(Hearer):
+    """`loop/{backwards,steps,scaler_asked,scaler_skipped}`, each counted from the start of the run.
+
+    At the end the event `loop` with the same numbers and `optimizers`, each with its name, the steps it made, and
+    the parameters that it alone holds: a loop that never steps may end before there is any row.
+    """
+
+    name: ClassVar[str] = "loop-counts"
+    weight: ClassVar[float] = 0.1
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self.table = Table(scene.run)
+        self.backwards = self.steps = self.asked = 0
+        self.skipped = 0
+        self._steps_of: dict[int, int] = {}
+        self._waiting: set[int] = set()
+
+    def backward_begins(self) -> None:
+        self.backwards += 1
+
+    def scaler_asked(self, optimizer: Any) -> None:
+        if self.holds(optimizer):
+            self.asked += 1
+            self.skipped += 1
+            self._waiting.add(id(optimizer))
+
+    def step_begins(self, optimizer: Optimizer) -> None:
+        if not self.holds(optimizer):
+            return
+        self.steps += 1
+        self._steps_of[id(optimizer)] = self._steps_of.get(id(optimizer), 0) + 1
+        if id(optimizer) in self._waiting:
+            self._waiting.discard(id(optimizer))
+            self._judge_scaled(optimizer)
+
+    def _judge_scaled(self, optimizer: Optimizer) -> None:
+        self.skipped -= 1
+        found = getattr(optimizer, "found_inf", None)
+        if isinstance(found, Tensor):  # fused optimizers are called in any case and skip by themselves
+            self.scene.readback.put(found.reshape(1), self._count_fused)
+
+    def _count_fused(self, found: np.ndarray) -> None:
+        if found[0] > 0:
+            self.skipped += 1
+
+    def record(self, moment: Moment) -> None:
+        self.scene.tell(optimizers=[type(optimizer).__name__ for optimizer in self.scene.optimizers])
+        self.table.append(moment.step, SERIES, (self.backwards, self.steps, self.asked, self.skipped))
+
+    def finish(self) -> None:
+        if self._hears:
+            self.scene.run.event(
+                "loop",
+                None,
+                backwards=self.backwards,
+                steps=self.steps,
+                scaler_asked=self.asked,
+                scaler_skipped=self.skipped,
+                optimizers=[self._described(optimizer) for optimizer in self.scene.optimizers],
+            )
+        super().finish()
+
+    def _described(self, optimizer: Optimizer) -> dict[str, Any]:
+        """Name, steps, and the parameters that no other optimizer holds."""
+        held = held_parameters([optimizer])
+        held -= held_parameters([other for other in self.scene.optimizers if other is not optimizer])
+        own = [name for name, parameter in self.scene.parameters if id(parameter) in held]
+        return {"name": type(optimizer).__name__, "steps": self._steps_of.get(id(optimizer), 0), "own": own}

@@ -1,0 +1,75 @@
+"""How well the classes are mixed: each batch against the one before it and against all that was seen."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from .instrument import Instrument, Moment, Scene
+from .table import Table
+
+SERIES = ("label/batch_entropy", "label/seen_entropy", "label/overlap", "label/count")
+
+
+def entropy_of(counts: Tensor) -> Tensor:
+    """The entropy (nats) of a distribution given by its counts (C,)."""
+    shares = counts / counts.sum()
+    return -torch.special.xlogy(shares, shares).sum()
+
+
+def overlap_of(before: Tensor, after: Tensor) -> Tensor:
+    """The share that two distributions, given by their counts (C,), have in common: 1 if they are the same."""
+    return torch.minimum(before / before.sum(), after / after.sum()).sum()
+
+
+class Mixture(Instrument):
+    """`label/{batch_entropy,seen_entropy,overlap,count}`, where the loss is given one class for each example.
+
+    The entropy of the batch's labels, of all labels seen so far, what the batch has in common with the one before
+    it, and its size. Labels of pixels and of words hang together by nature; they are left out.
+    """
+
+    name: ClassVar[str] = "mixture"
+    weight: ClassVar[float] = 0.1
+    pairs: ClassVar[bool] = True
+    needs_root = True
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self.table = Table(scene.run)
+        self._seen: Tensor | None = None
+        self._before: tuple[int, Tensor] | None = None
+
+    def record(self, moment: Moment) -> None:
+        labels, scores = moment.labels, moment.scores
+        before, self._before = self._before, None
+        if labels is None or scores is None or scores.dim() != 2 or labels.dtype != torch.int64 or labels.dim() != 1:
+            return
+        if len(labels) == 0 or _examples([moment.inputs, moment.keywords]) not in (None, len(labels)):
+            return
+        counts = _counts(labels, int(scores.shape[1]))
+        self._seen = counts if self._seen is None or len(self._seen) != len(counts) else self._seen + counts
+        self._before = (moment.step, counts)
+        if before is not None and before[0] == moment.step - 1 and len(before[1]) == len(counts):
+            size = torch.full_like(counts[0], len(labels))
+            row = torch.stack([entropy_of(counts), entropy_of(self._seen), overlap_of(before[1], counts), size])
+            self.scene.readback.put(row, lambda values: self.table.append(moment.step, SERIES, values))
+
+
+def _counts(labels: Tensor, classes: int) -> Tensor:
+    """How often each class occurs (C,); labels below zero are those that a loss ignores."""
+    counts = torch.zeros(classes, device=labels.device)
+    return counts.scatter_add_(0, labels.clamp(0, classes - 1), (labels >= 0).float())
+
+
+def _examples(given: Any) -> int | None:
+    """The length of the first tensor in what a model was given; None if there is none."""
+    if isinstance(given, Tensor):
+        return int(given.shape[0]) if given.dim() else None
+    if isinstance(given, dict):
+        given = list(given.values())
+    if isinstance(given, list | tuple):
+        return next((found for part in given if (found := _examples(part)) is not None), None)
+    return None

@@ -1,0 +1,112 @@
+"""What the next update is made of: the tensors that backward was called on since the gradients were last zeroed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .stepping import unscaled
+
+Mark = tuple[int, int] | None
+"""Which object a gradient is, and how often it was written to; None where there is none."""
+
+
+class PendingLoss:
+    """Sums the losses whose gradients the next update applies, as the loop itself sums them.
+
+    Three parameters are looked at. A backward pass that leaves their gradients as they were was another model's; one
+    before which they were zeroed begins a new sum. Inside an optimizer's step (a closure that is called many times)
+    the first loss counts: it is the one before the update.
+    """
+
+    def __init__(self, parameters: Callable[[], Sequence[tuple[str, nn.Parameter]]]) -> None:
+        self._parameters = parameters
+        self._chosen: list[nn.Parameter] = []
+        self._losses: list[Tensor] = []
+        self._marks: list[Mark] = []
+        self._before: list[Mark] = []
+        self._coming: Tensor | None = None
+        self._asked_for: Tensor | None = None
+        self._cut = 0
+        self.inside_step = False
+
+    def look_again(self) -> None:
+        """Choose the parameters to look at: the first, the middle and the last of those that are trained."""
+        trained = [parameter for _, parameter in self._parameters() if parameter.requires_grad]
+        self._chosen = [trained[place] for place in sorted({0, len(trained) // 2, len(trained) - 1})] if trained else []
+        self._marks = self._look()
+
+    def hear(self, begins: bool, tensors: Any, gradients: Any) -> None:
+        """A backward pass begins or ends."""
+        if begins:
+            self._begin(tensors, gradients)
+        else:
+            self._end()
+
+    def hear_grad(self, outputs: Any) -> None:
+        """`torch.autograd.grad` was called: where no backward follows, the update comes from there."""
+        tensor = first_of(outputs)
+        if tensor is not None and tensor.numel() == 1:
+            self._asked_for = tensor.detach()
+
+    def cut(self) -> None:
+        """The optimizer has stepped: what comes from now on belongs to its next step."""
+        self.inside_step = False
+        self._cut = len(self._losses)
+
+    def take(self) -> Tensor | None:
+        """The sum so far; the next begins with nothing."""
+        end = self._cut or len(self._losses)
+        losses, self._losses, self._cut = self._losses[:end], self._losses[end:], 0
+        asked, self._asked_for = self._asked_for, None
+        if not losses:
+            return asked
+        return losses[0] if len(losses) == 1 else torch.stack([each.float().reshape(()) for each in losses]).sum()
+
+    def _begin(self, tensors: Any, gradients: Any) -> None:
+        self._before = self._look()
+        if self._before != self._marks and not self.inside_step:
+            del self._losses[self._cut :]
+        self._coming = value_of(tensors, gradients)
+
+    def _end(self) -> None:
+        self._marks = self._look()
+        touched = self._marks != self._before or not self._chosen
+        if self._coming is not None and touched and not (self.inside_step and self._losses):
+            self._losses.append(self._coming)
+        self._coming = None
+
+    def _look(self) -> list[Mark]:
+        return [mark_of(parameter.grad) for parameter in self._chosen]
+
+
+def mark_of(gradient: Tensor | None) -> Mark:
+    """Tells a gradient that was replaced or written to from one that was left alone."""
+    return None if gradient is None else (id(gradient), gradient._version)
+
+
+def first_of(tensors: Any) -> Tensor | None:
+    """The tensor, or the first of several."""
+    if isinstance(tensors, Tensor):
+        return tensors
+    return next((each for each in tensors if isinstance(each, Tensor)), None) if tensors is not None else None
+
+
+def value_of(tensors: Any, gradients: Any) -> Tensor | None:
+    """The number whose gradient a backward pass computes, without the factor of a gradient scaler (0-dimensional)."""
+    given = [tensors] if isinstance(tensors, Tensor) else [each for each in tensors if isinstance(each, Tensor)]
+    weights = [gradients] if isinstance(gradients, Tensor) or gradients is None else list(gradients)
+    weights += [None] * (len(given) - len(weights))
+    parts = [_weighted(unscaled(tensor).detach(), weight) for tensor, weight in zip(given, weights, strict=False)]
+    if not parts:
+        return None
+    return parts[0] if len(parts) == 1 else torch.stack([part.float() for part in parts]).sum()
+
+
+def _weighted(tensor: Tensor, weight: Tensor | None) -> Tensor:
+    if weight is None or tensor.numel() == 1:
+        return tensor.reshape(-1)[0] if tensor.dim() else tensor
+    return (tensor * weight.detach()).sum()

@@ -1,0 +1,112 @@
+"""Dropout and batch norm are in the wrong mode, while training or while validating."""
+
+import numpy as np
+
+from convdebug.rules.curves import onset
+from convdebug.rules.facts import Facts
+from convdebug.rules.rule import Finding, Rule
+from convdebug_sessions import Remedy
+
+ENOUGH_ROWS = 2
+PERSISTENT = 0.8
+NAMED = 3
+RARE = 0.2  # stretches of passes without gradients for each step: more often, they belong to the training
+SEVERAL = 2
+
+
+def judge_training(facts: Facts) -> Finding | None:
+    """Trained modules in evaluation mode at the measured steps, from some step on until now."""
+    asleep, modal = facts.curve("modes/evaluating"), facts.curve("modes/modal")
+    begin = onset(asleep.values > 0, PERSISTENT, min(ENOUGH_ROWS, max(1, len(asleep))))
+    told = [event.data for event in facts.events("modes-in-training")]
+    if begin is None or len(asleep) < ENOUGH_ROWS or not told or not told[-1]["evaluating"]:
+        return None
+    names, whole = told[-1]["evaluating"], not told[-1]["root"]
+    first = int(asleep.steps[begin])
+    since = "from the first step on" if first == 0 else f"since step {first}"
+    return Finding(
+        "warning" if whole else "info",
+        f"{len(names)} of {modal.values[-1]:.0f} modules that behave differently in training are in evaluation mode "
+        f"while the optimizer steps, {since}: {_named(names)}. "
+        + (
+            "The whole model is in evaluation mode: dropout drops nothing, batch norm does not see the batch."
+            if whole
+            else "The model itself is in training mode, so this seems meant."
+        ),
+        layer=names[0],
+        layers=tuple(names),
+        first_step=first,
+        last_step=int(asleep.steps[-1]),
+        evidence={"evaluating": float(len(names)), "modules": float(modal.values[-1])},
+        remedies=(
+            Remedy("Call model.train() before the training steps, and again after each evaluation."),
+            Remedy("Frozen batch norm is fine if it is meant: take its parameters out of the optimizer."),
+        ),
+    )
+
+
+def judge_validating(facts: Facts) -> Finding | None:
+    """Passes without gradients in training mode that are an evaluation: a loss was computed, or a score recorded."""
+    training = facts.curve("evaluation/training")
+    passes, losses, phases = (facts.curve(f"evaluation/{what}").values for what in ("passes", "losses", "phases"))
+    wrong = training.values > 0
+    if not wrong.any() or wrong.mean() < 0.5:
+        return None
+    judged = bool((losses[wrong] > 0).any()) or any(name.startswith("val/") for name in facts.names)
+    rare = phases.sum() <= max(SEVERAL, RARE * facts.run.steps)
+    several = phases[wrong].sum() >= SEVERAL and (passes[wrong] >= SEVERAL * phases[wrong]).all()
+    if not judged and not (rare and several):
+        return None
+    names = [event.data["modules"] for event in facts.events("training-while-evaluating")]
+    named = names[-1] if names else []
+    return Finding(
+        "warning" if judged else "info",
+        f"In {phases[wrong].sum():.0f} evaluations ({passes[wrong].sum():.0f} passes without gradients) "
+        f"{training.values[wrong].max():.0f} modules were in training mode: {_named(named)}. Dropout then drops units "
+        "and batch norm uses the batch, and learns from it: the validation is noisy and not that of the network used "
+        "later.",
+        layer=named[0] if named else None,
+        layers=tuple(named),
+        first_step=int(training.steps[np.flatnonzero(wrong)[0]]),
+        last_step=int(training.steps[np.flatnonzero(wrong)[-1]]),
+        evidence={
+            "evaluations": float(phases[wrong].sum()),
+            "passes": float(passes[wrong].sum()),
+            "modules": float(training.values[wrong].max()),
+        },
+        remedies=(Remedy("Call model.eval() before the validation and model.train() after it."),),
+    )
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+WHILE_TRAINING = Rule(
+    name="eval-mode-while-training",
+    title="Evaluation mode while training",
+    group="implementation",
+    severities=("warning", "info"),
+    meaning="Dropout drops nothing and batch norm normalizes with its running statistics, which do not move: the "
+    "network trains without the regularization and the normalization that it was given.",
+    causes="model.train() forgotten after the first evaluation, or model.eval() called before the training.",
+    remedies="model.train() at the start of each epoch.",
+    source="Module flags at training passes. Modules whose parameters are frozen or in no optimizer do not count; "
+    "info where the model itself is in training mode.",
+    judge=judge_training,
+)
+
+WHILE_VALIDATING = Rule(
+    name="train-mode-while-validating",
+    title="Training mode while validating",
+    group="implementation",
+    severities=("warning", "info"),
+    meaning="Evaluated with dropout active or with batch statistics, the network answers differently each time, and "
+    "batch norm takes the validation examples into its running statistics.",
+    causes="model.eval() forgotten before the validation.",
+    remedies="model.eval() before, model.train() after; torch.no_grad() changes no modes.",
+    source="Module flags in passes without gradients of a model whose own flag says training; a loss was computed or "
+    "a score recorded there (else info). Dropout left on alone, in a model in evaluation mode, is taken to be meant.",
+    judge=judge_validating,
+)

@@ -1,0 +1,71 @@
+"""Runs a program watched: its session is opened when it first trains, and complete whatever ends the program."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .arrival import when_imported
+from .ending import Ending, ending_of
+from .program import Program
+
+if TYPE_CHECKING:
+    from convdebug_sessions import Recorder
+
+    from .lookout import Lookout
+
+OpenSession = Callable[[], "Recorder"]
+
+
+class WatchedProgram:
+    """One program in this process. Neither torch nor numpy is loaded before the program itself loads torch."""
+
+    def __init__(self, open_session: OpenSession, limits: dict[str, Any]) -> None:
+        self.recorder: Recorder | None = None
+        self.problem: str | None = None
+        self.lookout: Lookout | None = None
+        self._open_session, self._limits = open_session, limits
+        self._search_path = list(sys.path)
+
+    def run(self, find: Callable[[], Program]) -> Ending:
+        """Run what `find` finds, to its end; the runs in the session are ended as the program ended."""
+        when_imported("torch", self._begin)
+        program = find()
+        ending = ending_of(program.start, self._is_our_stop)
+        if self.lookout is not None:
+            self.lookout.stop(ending.status, ending.reason, ending.error)
+        if self.recorder is not None:
+            self.recorder.close()
+        return ending
+
+    def _begin(self) -> None:
+        """The program has loaded torch: from now on it is heard. Never raises into the program."""
+        theirs, sys.path[:] = list(sys.path), self._search_path
+        try:
+            with warnings.catch_warnings():
+                from .lookout import Limits, Lookout
+
+                self.lookout = Lookout(self._start_run, Limits(**self._limits))
+                self.lookout.start()
+        except Exception as problem:
+            self._say(f"the script runs unwatched: {type(problem).__name__}: {problem}")
+        finally:
+            sys.path[:] = theirs
+
+    def _start_run(self, name: str, info: dict[str, Any]) -> Any:
+        if self.recorder is None:
+            self.recorder = self._open_session()
+        return self.recorder.start_run("watch", name, info=info)
+
+    def _is_our_stop(self, error: BaseException) -> bool:
+        if self.lookout is None:
+            return False
+        from .lookout import ScriptStopped
+
+        return isinstance(error, ScriptStopped)
+
+    def _say(self, text: str) -> None:
+        self.problem = text
+        print(f"convdebug: {text}", file=sys.stderr, flush=True)

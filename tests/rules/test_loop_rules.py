@@ -1,0 +1,328 @@
+"""Ill loops of other people, watched with two lines: the illness is named first, at the default budget too."""
+
+import time
+import warnings
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import convdebug
+from convdebug.rules import diagnose
+from convdebug_sessions import Session
+
+ENTROPY = nn.CrossEntropyLoss()
+PATTERNS = torch.randn(10, 3, 6, 6, generator=torch.Generator().manual_seed(5))
+SICK = {}
+
+
+def sick(rule, severity):
+    """Register an ill loop with what is to be said of it first; it is given `watch` with the session in it."""
+
+    def register(loop):
+        SICK[loop.__name__.replace("_", " ")] = (loop, rule, severity)
+        return loop
+
+    return register
+
+
+def batches(count, size=32):
+    """Learnable pictures (N, 3, 6, 6) and their classes."""
+    for _ in range(count):
+        labels = torch.randint(0, 10, (size,))
+        yield torch.randn(size, 3, 6, 6) + PATTERNS[labels], labels
+
+
+def net(modes=False):
+    middle = [nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2)] if modes else [nn.ReLU()]
+    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), *middle, nn.Flatten(), nn.Linear(288, 10))
+
+
+def sgd(parameters, lr=0.02):
+    return torch.optim.SGD(parameters, lr=lr)
+
+
+def step_of(optimizer, loss):
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def train(watch, model, optimizer=None, loss_of=ENTROPY, step=step_of, data=None, steps=60):
+    optimizer = optimizer or sgd(model.parameters())
+    with watch(model, optimizer) as watched:
+        for inputs, labels in data or batches(steps):
+            loss = loss_of(model(inputs), labels)
+            step(optimizer, loss)
+            watched.step(loss)
+
+
+@sick("gradients-accumulate", "error")
+def gradients_never_zeroed(watch):
+    def step(optimizer, loss):
+        loss.backward()
+        optimizer.step()
+
+    model = net()
+    train(watch, model, torch.optim.Adam(model.parameters(), lr=1e-3), step=step)
+
+
+@sick("gradients-accumulate", "error")
+def gradients_zeroed_once_an_epoch(watch):
+    model = net()
+    optimizer = sgd(model.parameters(), 1e-3)
+    with watch(model, optimizer) as watched:
+        for number, (inputs, labels) in enumerate(batches(60)):
+            if number % 20 == 0:
+                optimizer.zero_grad()
+            loss = F.cross_entropy(model(inputs), labels)
+            loss.backward()
+            optimizer.step()
+            watched.step(loss)
+
+
+@sick("gradients-accumulate", "error")
+def one_of_two_optimizers_never_zeroed(watch):
+    model = nn.ModuleDict({"maker": nn.Linear(8, 2), "judge": nn.Linear(2, 1)})
+    making, judging = sgd(model["maker"].parameters(), 1e-3), sgd(model["judge"].parameters(), 1e-3)
+    with watch(model, [making, judging]) as watched:
+        for _ in range(60):
+            fake = model["maker"](torch.randn(64, 8))
+            loss = (
+                model["judge"](fake.detach()).square().mean() + (model["judge"](torch.randn(64, 2)) - 1).square().mean()
+            )
+            step_of(judging, loss)
+            (model["judge"](fake) - 1).square().mean().backward()
+            making.step()
+            watched.step(loss)
+
+
+@sick("parameters-not-in-optimizer", "error")
+def a_head_replaced_after_the_optimizer_was_made(watch):
+    model = net()
+    optimizer = sgd(model.parameters())
+    model[-1] = nn.Linear(288, 10)
+    train(watch, model, optimizer)
+
+
+@sick("parameters-not-in-optimizer", "error")
+def a_model_made_anew_after_its_optimizer(watch):
+    train(watch, net(), sgd(net().parameters()))
+
+
+@sick("parameters-not-in-optimizer", "warning")
+def biases_left_out_of_the_optimizer(watch):
+    model = net()
+    train(watch, model, sgd([p for name, p in model.named_parameters() if "bias" not in name]))
+
+
+class Branched(nn.Module):
+    """Two convolutions and a head; `way` is what goes wrong between them."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.spare, self.head = nn.Conv2d(8, 8, 1), nn.Linear(288, 10)
+        self.way = way
+
+    def forward(self, inputs):
+        hidden = torch.relu(self.conv1(inputs))
+        hidden = torch.relu(self.conv2(self.spare(hidden)))
+        return self.head(self.way(self, hidden).flatten(1))
+
+
+@sick("no-gradient", "error")
+def a_layer_behind_a_detach(watch):
+    train(watch, Branched(lambda model, hidden: hidden.detach()))
+
+
+@sick("no-gradient", "warning")
+def a_layer_that_forward_forgets(watch):
+    class Forgetful(Branched):
+        def forward(self, inputs):
+            return self.head(torch.relu(self.conv2(torch.relu(self.conv1(inputs)))).flatten(1))
+
+    train(watch, Forgetful(None))
+
+
+@sick("frozen-parameters", "warning")
+def a_layer_left_frozen_between_others(watch):
+    model = Branched(lambda model, hidden: hidden)
+    model.spare.requires_grad_(False)
+    train(watch, model)
+
+
+@sick("frozen-parameters", "warning")
+def updates_too_small_for_their_precision(watch):
+    model = net().to(torch.bfloat16)
+    data = ((inputs.bfloat16(), labels) for inputs, labels in batches(60))
+    train(watch, model, sgd(model.parameters(), 1e-9), data=data)
+
+
+@sick("eval-mode-while-training", "warning")
+def evaluation_mode_kept_after_the_first_validation(watch):
+    model = net(modes=True)
+    optimizer = sgd(model.parameters())
+    with watch(model, optimizer) as watched:
+        for number, (inputs, labels) in enumerate(batches(70)):
+            loss = F.cross_entropy(model(inputs), labels)
+            step_of(optimizer, loss)
+            watched.step(loss)
+            if number == 20:
+                model.eval()
+
+
+@sick("train-mode-while-validating", "warning")
+def a_validation_without_eval(watch):
+    model = net(modes=True)
+    optimizer = sgd(model.parameters())
+    with watch(model, optimizer) as watched:
+        for number, (inputs, labels) in enumerate(batches(60)):
+            loss = F.cross_entropy(model(inputs), labels)
+            step_of(optimizer, loss)
+            watched.step(loss)
+            if number % 20 == 19:
+                with torch.no_grad():
+                    for inputs, labels in batches(3):
+                        F.cross_entropy(model(inputs), labels)
+
+
+@sick("train-mode-while-validating", "warning")
+def an_accuracy_counted_by_hand_without_eval(watch):
+    model = net(modes=True)
+    optimizer = sgd(model.parameters())
+    with watch(model, optimizer) as watched:
+        for number, (inputs, labels) in enumerate(batches(60)):
+            loss = F.cross_entropy(model(inputs), labels)
+            step_of(optimizer, loss)
+            watched.step(loss)
+            if number % 20 == 19:
+                with torch.no_grad():
+                    right = [(model(inputs).argmax(1) == labels).float().mean() for inputs, labels in batches(3)]
+                watched.validation(accuracy=torch.stack(right).mean())
+
+
+@sick("optimizer-not-stepping", "error")
+def a_scheduler_that_steps_instead_of_the_optimizer(watch):
+    model = net()
+    optimizer = sgd(model.parameters())
+    optimizer.step()  # so that torch does not warn about the order
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1000)
+
+    def step(optimizer, loss):
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer._opt_called = True
+        scheduler.step()
+
+    train(watch, model, optimizer, step=step, steps=100)
+
+
+@sick("optimizer-not-stepping", "error")
+def a_dozen_backward_passes_and_no_step(watch):
+    train(watch, net(), step=lambda optimizer, loss: loss.backward(), steps=12)
+
+
+@sick("steps-skipped", "warning")
+def a_scaler_that_skips_every_third_step(watch):
+    model = net()
+    scaler = torch.amp.GradScaler("cpu", init_scale=1.0)
+    count = iter(range(1000))
+
+    def step(optimizer, loss):
+        optimizer.zero_grad()
+        scaler.scale(loss).backward()
+        if next(count) % 3 == 2:
+            model[0].weight.grad[0] = float("inf")
+        scaler.step(optimizer)
+        scaler.update()
+
+    train(watch, model, step=step, steps=90)
+
+
+@sick("loss-expects-log-probabilities", "error")
+def likelihood_of_probabilities(watch):
+    train(watch, net(), loss_of=lambda scores, labels: F.nll_loss(scores.softmax(1), labels))
+
+
+@sick("loss-expects-log-probabilities", "error")
+def divergence_of_probabilities(watch):
+    def loss_of(scores, labels):
+        return F.kl_div(scores.softmax(1), (3.0 * F.one_hot(labels, 10)).softmax(1), reduction="batchmean")
+
+    train(watch, net(), loss_of=loss_of)
+
+
+@sick("double-softmax", "warning")
+def softmax_before_cross_entropy(watch):
+    model = nn.Sequential(net(), nn.Softmax(dim=1))
+    train(watch, model, sgd(model.parameters(), 0.3), steps=100)
+
+
+@sick("double-sigmoid", "warning")
+def sigmoid_before_logits(watch):
+    model = nn.Sequential(net(), nn.Linear(10, 1), nn.Sigmoid())
+
+    def loss_of(scores, labels):
+        return F.binary_cross_entropy_with_logits(scores.squeeze(1), (labels < 5).float())
+
+    train(watch, model, sgd(model.parameters(), 0.3), loss_of)
+
+
+@sick("loss-shape-broadcast", "error")
+def one_column_against_a_row(watch):
+    def loss_of(outputs, labels):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return F.smooth_l1_loss(outputs, labels / 10)
+
+    train(watch, nn.Sequential(net(), nn.Linear(10, 1)), loss_of=loss_of)
+
+
+@sick("unshuffled-batches", "warning")
+def one_class_after_the_other(watch):
+    def sorted_data():
+        for number in range(120):
+            labels = torch.full((32,), number // 6 % 10)
+            yield torch.randn(32, 3, 6, 6) + PATTERNS[labels], labels
+
+    model = net()
+    train(watch, model, sgd(model.parameters(), 1e-3), data=sorted_data())
+
+
+@sick("loss-summed-over-batch", "warning")
+def a_loss_that_is_summed(watch):
+    model = net()
+
+    def loss_of(scores, labels):
+        return F.cross_entropy(scores, labels, reduction="sum")
+
+    train(watch, model, sgd(model.parameters(), 5e-4), loss_of)
+
+
+def test_a_loop_that_waits_for_its_data_is_told_so(tmp_path):
+    def slow():
+        for batch in batches(25):
+            time.sleep(0.03)
+            yield batch
+
+    path = tmp_path / "run.convdebug"
+    train(lambda model, optimizer: convdebug.watch(model, optimizer, session=path, every=1), net(), data=slow())
+    with Session.open(path) as session:
+        assert [each.rule for each in diagnose(session)] == ["data-bound"]
+
+
+@pytest.mark.parametrize("every", [1, None], ids=["each step", "within the budget"])
+@pytest.mark.parametrize("name", SICK)
+def test_an_ill_loop_is_diagnosed_first_and_as_it_should_be(tmp_path, name, every):
+    torch.manual_seed(0)
+    loop, rule, severity = SICK[name]
+    path = tmp_path / "run.convdebug"
+    loop(lambda model, optimizer: convdebug.watch(model, optimizer, session=path, every=every))
+    with Session.open(path) as session:
+        assert session.events(kinds=["instrument-failed"]) == []
+        found = diagnose(session)
+    assert [(each.rule, each.severity) for each in found[:1]] == [(rule, severity)], [each.message for each in found]
+    assert any(letter.isdigit() for letter in found[0].message)
+    assert found[0].remedies
