@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -139,7 +140,7 @@ def _exchanged(bench: Bench, model: nn.Module, inputs: Any) -> tuple[float, str]
     for kept in (0, count - 1):
         first, second = Rows(model, count, kept), Rows(model, count, kept)
         before = first.of(bench, inputs)
-        after = second.of(bench, mapped(inputs, lambda each, kept=kept: _exchange(each, count, kept)))
+        after = second.of(bench, mapped(inputs, partial(_exchange, count=count, kept=kept)))
         found.append((_change(before, after), _first_difference(first.kept, second.kept)))
     return max(found)
 

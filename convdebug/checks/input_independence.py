@@ -35,14 +35,16 @@ class Pair:
     """Two trainings that differ in their inputs alone; the losses are those before each update."""
 
     optimizer: str
+    batches: int
     real: list[float] = field(default_factory=list)
     blank: list[float] = field(default_factory=list)
     output_varies: bool | None = None
 
     @property
     def last(self) -> tuple[float, float]:
-        """The last losses (real, blank), over a few steps."""
-        return _level(self.real), _level(self.blank)
+        """The last losses (real, blank), over every batch at least once."""
+        width = self.batches * max(1, round(4 / self.batches))
+        return _level(self.real[-width:]), _level(self.blank[-width:])
 
     @property
     def better(self) -> bool:
@@ -53,8 +55,8 @@ class Pair:
     @property
     def learned(self) -> bool:
         """Whether either training has moved its loss down."""
-        real, blank = self.last
-        return min(real, blank) < _level(self.real[:3]) - (1 - MOVED) * abs(self.real[0])
+        first = min(_level(self.real[: self.batches]), _level(self.blank[: self.batches]))
+        return min(self.last) < first - (1 - MOVED) * abs(first)
 
 
 def run(bench: Bench) -> Outcome:
@@ -97,8 +99,8 @@ def _require_progress(pair: Pair, real: float, blank: float) -> None:
 
 
 def _level(losses: Sequence[float]) -> float:
-    recent = [each for each in losses[-5:] if math.isfinite(each)]
-    return sum(recent) / len(recent) if recent else math.inf
+    finite = [each for each in losses if math.isfinite(each)]
+    return sum(finite) / len(finite) if finite else math.inf
 
 
 def _batches(bench: Bench, target: Target) -> list[Any]:
@@ -152,7 +154,7 @@ def _train(bench: Bench, target: Target, how: dict[str, Any], real: list[Any], b
     """Both trainings step by step side by side, so that the clock stops them at the same place."""
     learners = [_learner(bench, target, how) for _ in range(2)]
     optimizer = learners[0].optimizer
-    pair = Pair(f"{type(optimizer).__name__} at rate {rate_of(optimizer)}")
+    pair = Pair(f"{type(optimizer).__name__} at rate {rate_of(optimizer)}", len(real))
     began = bench.elapsed
     for step in count():
         for learner, batches, losses in zip(learners, (real, blank), (pair.real, pair.blank), strict=True):

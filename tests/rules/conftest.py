@@ -176,6 +176,17 @@ ILL: dict[str, Ill] = {
     "overfitting": {**CONVNET, "data.limit": 150, "train.steps": 200},
     "underfitting": "one_unit_wide",
     "data-bound": "slow_to_load",
+    "wrong-gradient": "backward_without_its_factor",
+    "batch-mixing": "softmax_over_the_batch",
+    "input-ignored": "input_scaled_to_nothing",
+    "regularization-without-effect": "penalty_without_a_gradient",
+    "train-val-overlap": "validation_examples_trained_on",
+    "splits-differ-in-scale": "validation_of_another_scale",
+    "duplicate-examples": "every_example_twice",
+    "identical-augmentation": "workers_of_one_mind",
+    "not-deterministic": "another_order_each_time",
+    "sync-bound": waits_for_the_device,
+    "device-idle": device_unused,
     "unshuffled-batches": "sorted_by_class",
     "gradients-accumulate": "never_zeroed",
     "parameters-not-in-optimizer": "head_forgotten",
@@ -216,6 +227,13 @@ STEPS_OF_TARGETS = {"labels_drawn_anew": 210, "slow_to_load": 30, "one_unit_wide
     "nearly_all_dropped": 120,
     "easy_validation": 240,
 }
+SEEN_BY_A_CHECK = {
+    "backward_without_its_factor": "gradient-check",
+    "softmax_over_the_batch": "batch-mixing",
+    "input_scaled_to_nothing": "input-independence",
+    "penalty_without_a_gradient": "regularization-raises-loss",
+}
+STEPS_OF_TARGETS = {"labels_drawn_anew": 210, "slow_to_load": 30, "one_unit_wide": 300}
 
 
 CHECKED_FIRST = {
@@ -260,6 +278,11 @@ class Trainings:
                 train(Target.from_config(config), recorder, Plan.from_config(config))
                 return
             target = load_target(f"{HERE / 'ill_targets.py'}:{what}")
+            if what in SEEN_BY_A_CHECK:
+                run_checks(target, recorder, only=[SEEN_BY_A_CHECK[what]], budget_s=10)
+                return
+            if what == "one_class_almost_alone":
+                run_checks(target, recorder, only=["data"], budget_s=1)
             if what in CHECKED_FIRST:
                 run_checks(target, recorder, only=CHECKED_FIRST[what], budget_s=2)
             with contextlib.suppress(TargetError):

@@ -136,6 +136,38 @@ def one_unit_wide() -> Target:
     return target(make_model=narrow_net, val_data=pictures(1), make_scheduler=decaying)
 
 
+class Squared(torch.autograd.Function):
+    """x² whose backward forgets the 2."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        context.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        return gradient * context.saved_tensors[0]
+
+
+class Through(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)  # type: ignore[no-any-return]
+
+
+def backward_without_its_factor() -> Target:
+    """A custom function in the middle, half as steep backward as forward."""
+
+    def model() -> nn.Module:
+        net = small_net()
+        net[1] = Through(Squared.apply)  # type: ignore[index, operator]
+
+
 # what a loop does: each of these trains with a step of its own, ill in one respect
 
 Step = Callable[[nn.Module, Any, Callable[[Any, Any], Tensor], torch.optim.Optimizer], Tensor]
@@ -177,6 +209,66 @@ def left_frozen() -> Target:
         return net
 
     return target(make_model=model)
+
+
+def softmax_over_the_batch() -> Target:
+    """Probabilities over the examples instead of the classes."""
+    return target(make_model=lambda: nn.Sequential(small_net(), Through(lambda x: 10 * torch.softmax(x, dim=0))))
+
+
+def input_scaled_to_nothing() -> Target:
+    """Pixels divided by 255 once too often, three times over."""
+    return target(make_model=lambda: nn.Sequential(Through(lambda x: x / 255**3), small_net()))
+
+
+def penalty_without_a_gradient() -> Target:
+    """The squares of the weights, without their gradient."""
+    return target(penalty=lambda model: 1e-3 * sum(each.detach().square().sum() for each in model.parameters()))
+
+
+def validation_examples_trained_on() -> Target:
+    """A fifth of the validation examples stand in the training data."""
+    inputs, labels = (tensor.clone() for tensor in pictures(1))
+    known = pictures()
+    inputs[:128], labels[:128] = known[0][:128], known[1][:128]
+    return target(val_data=(inputs, labels))
+
+
+def validation_of_another_scale() -> Target:
+    """Validation inputs that nobody scaled."""
+    inputs, labels = pictures(1)
+    return target(val_data=(inputs * 40 + 120, labels))
+
+
+def every_example_twice() -> Target:
+    """The same file read twice."""
+    inputs, labels = pictures()
+    return target((inputs.repeat(2, 1, 1, 1), labels.repeat(2)))
+
+
+class Noisy(Dataset):
+    """Pictures with fresh noise, drawn from a generator of the data set's own."""
+
+    def __init__(self) -> None:
+        self.inputs, self.labels = pictures()
+        self.generator = torch.Generator().manual_seed(5)
+
+    def __len__(self) -> int:
+        return EXAMPLES
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        noise = torch.randn(self.inputs[index].shape, generator=self.generator)
+        return self.inputs[index] + 0.1 * noise, self.labels[index]
+
+
+def workers_of_one_mind() -> Target:
+    """Two workers, each with a copy of the same generator."""
+    return target(Noisy(), num_workers=2)
+
+
+def another_order_each_time() -> Target:
+    """A generator that nobody seeds again."""
+    return target(Noisy())
 
 
 class Detached(nn.Module):
