@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 import types
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -34,6 +35,8 @@ from .instruments.wishes import TrainingStopped, Wishes
 MOST_MICRO_BATCHES = 64
 """So many calls of `step` without an optimizer step are taken for gradient accumulation; beyond, each is a step."""
 
+_watched_models: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+
 __all__ = ["TrainingStopped", "Watch", "watch"]
 
 
@@ -55,6 +58,7 @@ def watch(
     on_wish: Callable[[Wish], bool] | None = None,
     first_step: int = 0,
     stepped: Callable[[Watch, Optimizer], None] | None = None,
+    hooks: bool = True,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Watch:
     """Watch the training of `model`; use as `with watch(model, optimizer) as watched:` and call `watched.step(loss)`.
@@ -66,9 +70,11 @@ def watch(
     `checkpoints=N` keeps the weights at every N-th step. `on_wish` is offered wishes that the watch cannot grant
     itself and says whether it took them; `data.batch_size` also shows as `wanted_batch_size`. `first_step` numbers the
     first step, where a run goes on from a checkpoint. `stepped`: see `Watch`.
+    Without `hooks` the model is left alone, and its inputs and activations unseen.
     UserError for what is no model or no optimizer.
     """
-    optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer or [])
+    optimizers = [optimizer] if isinstance(optimizer, Optimizer) else optimizer if optimizer is not None else []
+    optimizers = optimizers if isinstance(optimizers, list) else list(optimizers)
     _require_watchable(model, optimizers)
     known = {"source": "watch", **(info or {})}
     if loss is not None:
@@ -83,14 +89,20 @@ def watch(
         clock=clock,
         readback=Readback(),
         optimizers=optimizers,
-        compiled=is_compiled(model),
+        compiled=is_compiled(model) or not hooks,
         images=images,
         image_labels=image_labels,
         class_names=class_names,
         info={**run.info, **known},
     )
+    _watched_models.add(model)
     rack = Rack(INSTRUMENTS, scene, overhead_budget, every)
-    return Watch(scene, rack, recorder, checkpoints, on_wish, first_step, stepped)
+    return Watch(scene, rack, recorder, checkpoints, on_wish, first_step, stepped, hooks)
+
+
+def is_watched(model: nn.Module) -> bool:
+    """Whether a model, as it is or unwrapped, is being watched."""
+    return model in _watched_models or unwrapped(model) in {unwrapped(each) for each in _watched_models}
 
 
 def _require_watchable(model: Any, optimizers: Sequence[Any]) -> None:
@@ -119,6 +131,7 @@ class Watch:
         on_wish: Callable[[Wish], bool] | None = None,
         first_step: int = 0,
         stepped: Callable[[Watch, Optimizer], None] | None = None,
+        hooks: bool = True,
     ) -> None:
         self.run = scene.run
         self.number = first_step
@@ -128,12 +141,12 @@ class Watch:
         self._on_wish = on_wish
         self._checkpoints = checkpoints
         self._stepped = stepped
-        hooks = (self._before_update, self._after_update, self._attempted, self._tried)
-        self._stepping = Stepping(scene.model, scene.optimizers, *hooks, search=stepped is not None)
+        told = (self._before_update, self._after_update, self._attempted, self._tried)
+        self._stepping = Stepping(scene.model, scene.optimizers, *told, search=stepped is not None)
         self._unanswered: set[int] = set()
         self._wishes = Wishes(scene.run, scene.optimizers, self._take_wish)
         self._moment = Moment(first_step)
-        self._ears = Ears(scene, self._moment, self._write_evaluation)
+        self._ears = Ears(scene, self._moment, self._write_evaluation, hooks)
         self._steps_by_optimizer = bool(scene.optimizers)
         self._gave_up = False
         self._micro_batches: list[Any] = []
@@ -168,7 +181,7 @@ class Watch:
         self._stepping.start()
         self._ears.start()
         self._started = self._ended = self._clock()
-        if self._scene.compiled:
+        if self._scene.compiled and self._ears.root.hearable:
             self.run.event(
                 "note", 0, text="the model is compiled: activations come from a plain pass on the same batch"
             )
@@ -179,15 +192,23 @@ class Watch:
         if not self._running:
             return
         if self._micro_batches and self.number == 0:
-            self._count_every_call()
+            self.count_every_call()
         self._ears.stop()
         self._running = False
+        _watched_models.discard(self._scene.model)
         self._stepping.stop()
         self._rack.close()
         self._scene.readback.finish()
         self.run.finish(status, reason)
         if self._recorder is not None:
             self._recorder.close()
+
+    def abandon(self) -> None:
+        """In a child after a fork: hear and measure nothing more, and leave the recording to the parent."""
+        self._running = False
+        self._stepping.stop()
+        self._ears.silence()
+        self._rack.silence()
 
     def crash(self, error: BaseException) -> None:
         """End the run with what the training raised."""
@@ -248,14 +269,16 @@ class Watch:
         if self._moment.updates or self._moment.attempted or not self._steps_by_optimizer:
             return False
         if len(self._micro_batches) >= MOST_MICRO_BATCHES:
-            self._count_every_call()
+            self.count_every_call()
             return False
         return True
 
-    def _count_every_call(self) -> None:
+    def count_every_call(self) -> None:
         """The optimizer does not step: what was taken for micro-batches were steps."""
         self._steps_by_optimizer, self._gave_up = False, True
         calls, self._micro_batches = self._micro_batches, []
+        if not calls:
+            return
         text = f"{len(calls)} calls of step(), and the optimizer did not step: each call is counted as a step"
         self.run.event("note", self.number, text=text)
         for loss in calls:
@@ -307,6 +330,20 @@ class Watch:
             self._stepped(self, optimizer)
         self._unanswered.discard(id(optimizer))
 
+    def hear_late(self, tensors: Any, gradients: Any) -> None:
+        """A backward pass that ended just before this watch was started was the model's."""
+        self._ears.pending.add(tensors, gradients)
+
+    @property
+    def pending(self) -> bool:
+        """Whether a backward pass has given this model gradients since its last step."""
+        return self._ears.pending.any
+
+    @property
+    def model(self) -> nn.Module:
+        """What is watched."""
+        return self._scene.model
+
     @property
     def optimizers(self) -> list[Optimizer]:
         """The optimizers that train this model, as far as they are known."""
@@ -323,12 +360,13 @@ class Watch:
         Without it evaluations are found by themselves, where their losses or labels can be seen.
         """
         self._ears.evaluations.forget()
-        self._write_evaluation({"loss": loss, "accuracy": None if accuracy is None else share(accuracy), **scalars})
+        accuracy = None if accuracy is None else share(accuracy)
+        self._write_evaluation("val", {"loss": loss, "accuracy": accuracy, **scalars})
 
-    def _write_evaluation(self, values: dict[str, Any]) -> None:
+    def _write_evaluation(self, of: str, values: dict[str, Any]) -> None:
         for name, value in values.items():
             if value is not None:
-                self._rows.scalar(f"val/{name}", max(self.number - 1, 0), value)
+                self._rows.scalar(f"{of}/{name}", max(self.number - 1, 0), value)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

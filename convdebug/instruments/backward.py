@@ -78,7 +78,7 @@ def _wrapped(original: Any) -> Any:
         finally:
             for hearer in heard:
                 hearer(False)
-            for told in heard_tensors:
+            for told in reversed(heard_tensors):
                 told(False, tensors, grad_tensors)
 
     return backward

@@ -7,16 +7,20 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
 
 from .backward import listen_to_tensors, stop_listening_to_tensors
 from .comparing import listen_to_comparisons, stop_listening_to_comparisons
-from .evaluation import Amount, Evaluations
+from .evaluation import Evaluations
+from .fetching import listen_to_loaders, stop_listening_to_loaders
+from .findings import Amount
 from .instrument import Moment, Scene
 from .losses import listen, listen_unrecorded, stop_listening, stop_listening_unrecorded
 from .pending import PendingLoss
 from .root import Root
+
+_all: list[Ears] = []
+"""Those that hear at the moment."""
 
 Heard = TypeVar("Heard", bound=Callable[..., None])
 
@@ -41,29 +45,42 @@ def harmless(hear: Heard) -> Heard:
 class Ears:
     """Fills the moment under way; `write_evaluation` is given the means of an evaluation when it is over."""
 
-    def __init__(self, scene: Scene, moment: Moment, write_evaluation: Callable[[dict[str, Amount]], None]) -> None:
+    def __init__(
+        self, scene: Scene, moment: Moment, write_evaluation: Callable[[str, dict[str, Amount]], None], hooks: bool
+    ) -> None:
         self.scene, self.moment = scene, moment
         self.broken = False
         self.pending = PendingLoss(lambda: scene.parameters)
         self.evaluations = Evaluations(write_evaluation)
         self.root = Root(scene.model, scene.clock, self._training_begins, self._evaluated)
+        self.root.hearable = self.root.hearable and hooks
         self._comparing = False
 
     def start(self) -> None:
         self.pending.look_again()
+        _all.append(self)
         listen(self._see_loss)
         listen_unrecorded(self._see_unrecorded_loss)
         listen_to_tensors(self._hear_backward, self._hear_grad)
+        listen_to_loaders(self)
         self.root.attach()
 
     def stop(self) -> None:
+        """Hear no more; an evaluation under way is over."""
+        self.silence()
+        self._evaluation_is_over()
+
+    def silence(self) -> None:
+        """Hear no more."""
+        if self in _all:
+            _all.remove(self)
         stop_listening(self._see_loss)
         stop_listening_unrecorded(self._see_unrecorded_loss)
         stop_listening_to_tensors(self._hear_backward, self._hear_grad)
         if self._comparing:
             stop_listening_to_comparisons(self._see_equal)
+        stop_listening_to_loaders(self)
         self.root.detach()
-        self._training_begins()
 
     @contextmanager
     def deaf(self) -> Iterator[None]:
@@ -74,9 +91,19 @@ class Ears:
         finally:
             self.root.deaf = False
 
+    def _is_mine(self, scores: Any) -> bool:
+        """Of several models a loss belongs to that whose answer it is given, else to the one called last."""
+        if len(_all) == 1:
+            return True
+        claimants = [each for each in _all if each.root.gave(scores)]
+        return self is max(claimants or _all, key=lambda each: each.root.called)
+
     @harmless
     def _see_loss(self, name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
-        if self.root.deaf or not value.requires_grad:
+        if self.root.deaf or not self._is_mine(scores):
+            return
+        if not value.requires_grad:
+            self._see_unrecorded_loss(name, scores, labels, value, reduction)
             return
         if not self.scene.model.training:
             self.evaluations.saw_loss(name, scores, labels, value.detach(), reduction, sure=False)
@@ -88,7 +115,7 @@ class Ears:
 
     @harmless
     def _see_unrecorded_loss(self, name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
-        if not self.root.deaf:
+        if not self.root.deaf and self._is_mine(scores):
             self.evaluations.saw_loss(name, scores, labels, value, reduction)
 
     @harmless
@@ -107,17 +134,23 @@ class Ears:
         self.pending.hear_grad(outputs)
 
     @harmless
-    def _training_begins(self) -> None:
+    def _training_begins(self, inputs: Any) -> None:
+        if self.scene.model.training:
+            self.evaluations.training_goes_on()
+        self.evaluations.training_sees(inputs)
+
+    @harmless
+    def _evaluation_is_over(self) -> None:
         self.evaluations.training_goes_on()
 
     @harmless
-    def _evaluated(self, output: Any) -> None:
+    def _evaluated(self, inputs: Any, output: Any) -> None:
         if not self._comparing:
             self._comparing = True
             listen_to_comparisons(self._see_equal)
-        self.evaluations.saw_forward(output)
+        self.evaluations.saw_forward(inputs, output)
 
     @harmless
     def _see_equal(self, left: Any, right: Any) -> None:
-        if not torch.is_grad_enabled() and not self.root.deaf:
+        if not self.root.deaf:
             self.evaluations.saw_equal(left, right)

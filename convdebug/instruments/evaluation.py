@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,51 +12,10 @@ from torch import Tensor
 
 from .accuracy import share_right
 from .anatomy import first_tensor
+from .fetching import Fetched, Source, base_of, labels_among, tensors_in
+from .findings import Amount, Findings, amount, per_example, share_equal
 from .instrument import Moment
-
-Amount = float | Tensor
-"""A number, on a device still a tensor: reading it would make the device wait."""
-
-
-@dataclass
-class Mean:
-    """A mean weighted by the number of examples."""
-
-    total: Amount = 0.0
-    examples: int = 0
-    batches: int = 0
-
-    def add(self, value: Amount, examples: int) -> None:
-        self.total = self.total + value * examples
-        self.examples += examples
-        self.batches += 1
-
-    def value(self, batch_size: int | None = None) -> Amount:
-        """The mean over examples; with `batch_size` the mean of a loss that is summed over batches of that size."""
-        return self.total / max(self.examples, 1) * (batch_size or 1)
-
-
-@dataclass
-class Findings:
-    """What the batches of one evaluation gave: the means of each loss function, the share of right answers."""
-
-    losses: dict[str, Mean] = field(default_factory=dict)
-    accuracy: Mean = field(default_factory=Mean)
-
-    def add_loss(self, name: str, value: Amount, examples: int) -> None:
-        self.losses.setdefault(name, Mean()).add(value, examples)
-
-    def merge(self, other: Findings) -> None:
-        for name, mean in other.losses.items():
-            mine = self.losses.setdefault(name, Mean())
-            mine.total, mine.examples = mine.total + mean.total, mine.examples + mean.examples
-            mine.batches += mean.batches
-        mine = self.accuracy
-        mine.total, mine.examples = mine.total + other.accuracy.total, mine.examples + other.accuracy.examples
-        mine.batches += other.accuracy.batches
-
-    def __bool__(self) -> bool:
-        return bool(self.losses) or self.accuracy.examples > 0
+from .losses import computed_again
 
 
 @dataclass
@@ -63,53 +23,52 @@ class Pass:
     """The forward pass that was seen last without recorded gradients, and what has been counted of it."""
 
     output: Tensor | None
+    labels: Tensor | None
+    source: Source
+    losses: set[str] = field(default_factory=set)
     counted: bool = False
 
 
 class Evaluations:
     """Gathers the losses and answers of one evaluation and writes their means when training goes on.
 
-    What is computed while no gradients are recorded is an evaluation. What is computed with gradients, in evaluation
-    mode, is one unless a backward pass follows before the next forward pass in training mode.
-    `write` is given `loss` and `accuracy`, as far as they were seen.
+    What is computed while no gradients are recorded is an evaluation; on the data that is trained on it is left out.
+    What is computed with gradients, in evaluation mode, is one unless a backward pass follows before the next forward
+    pass in training mode. `write` is given `loss` and `accuracy`, as far as they were seen; where the loop has no loss
+    function there, the training's own is computed on the labels that the DataLoader gave.
     """
 
-    def __init__(self, write: Callable[[dict[str, Amount]], None]) -> None:
+    def __init__(self, write: Callable[[str, dict[str, Amount]], None]) -> None:
         self._write = write
-        self._sure, self._maybe = Findings(), Findings()
+        self._sure: dict[Source, Findings] = {}
+        self._foreign, self._maybe = Findings(), Findings()
         self._pass: Pass | None = None
-        self.training_loss: str | None = None
-        self.training_reduction = "mean"
-        self.batch_size: int | None = None
+        self._sources: list[Source] = []
+        self._trained_on: Source = None
+        self._fetched = 0
+        self._trained_shape: torch.Size | None = None
+        self._trained_tensor: weakref.ref[Tensor] | None = None
+        self._training: tuple[str, str, int, int | None] | None = None
         self.silent = False
+
+    # training, as far as evaluations must know it
+
+    def training_sees(self, inputs: Any) -> None:
+        """The model is given a batch to train on."""
+        self._end_pass()
+        tensor = first_tensor(inputs)
+        if tensor is not None:
+            self._trained_tensor, self._trained_shape = weakref.ref(base_of(tensor)), tensor.shape
+        self._fetched = Fetched.count
+        if Fetched.source is not None:
+            self._trained_on = Fetched.source
 
     def training_is(self, moment: Moment) -> None:
         """Remember what the training minimizes, so that the evaluation's loss is the same kind of number."""
-        self.training_loss, self.training_reduction = moment.loss_name, moment.loss_reduction or "mean"
-        self.batch_size = int(moment.scores.shape[0]) if moment.scores is not None and moment.scores.dim() else None
-
-    def saw_forward(self, output: Any) -> None:
-        """The model answered while no gradients were recorded."""
-        self._pass = Pass(first_tensor(output))
-
-    def saw_loss(self, name: str, scores: Any, labels: Any, value: Tensor, reduction: str, sure: bool = True) -> None:
-        """A loss function was called, without recorded gradients (`sure`) or in evaluation mode."""
-        if self.silent:
-            return
-        findings = self._sure if sure else self._maybe
-        examples = int(scores.shape[0]) if isinstance(scores, Tensor) and scores.dim() else 1
-        findings.add_loss(name, per_example(value, reduction, examples), examples)
-        if isinstance(scores, Tensor) and isinstance(labels, Tensor):
-            self._count_answers(findings, share_right(name, scores, labels), examples)
-
-    def saw_equal(self, left: Any, right: Any) -> None:
-        """Two tensors were compared: if one of them is what the model answered, the other one is the labels."""
-        seen = self._pass
-        if self.silent or seen is None or seen.counted or seen.output is None or torch.is_grad_enabled():
-            return
-        share = share_equal(seen.output, left, right)
-        if share is not None:
-            self._count_answers(self._sure, share, int(seen.output.shape[0]))
+        scores = moment.scores
+        if moment.loss_name is not None and scores is not None:
+            size = int(scores.shape[0]) if scores.dim() else None
+            self._training = (moment.loss_name, moment.loss_reduction or "mean", scores.dim(), size)
 
     def backward(self) -> None:
         """What was computed with gradients was training after all."""
@@ -117,71 +76,111 @@ class Evaluations:
 
     def training_goes_on(self) -> None:
         """The next forward pass in training mode, or the end: the evaluation, if there was one, is over."""
+        self._end_pass()
         if self._maybe:
-            self._sure.merge(self._maybe)
+            self._findings(None).take_in(self._maybe)
             self._maybe = Findings()
-        self._pass = None
-        if self._sure:
-            findings, self._sure = self._sure, Findings()
-            if not self.silent:
-                self._write(self._means(findings))
+        if self._foreign and not self._sure:
+            self._sure[None] = self._foreign
+        found, self._sure, self._foreign = self._sure, {}, Findings()
+        if not self.silent:
+            for source, findings in found.items():
+                self._write(self._name_of(source), self._means(findings))
 
     def forget(self) -> None:
         """The loop tells itself what its evaluations find."""
-        self.silent, self._sure, self._maybe, self._pass = True, Findings(), Findings(), None
+        self.silent, self._sure, self._pass = True, {}, None
+        self._foreign, self._maybe = Findings(), Findings()
+
+    # an evaluation
+
+    def saw_forward(self, inputs: Any, output: Any) -> None:
+        """The model answered while no gradients were recorded."""
+        self._end_pass()
+        if self.silent or self._is_trained_on(inputs):
+            return
+        tensor = first_tensor(output)
+        labels, fresh = None, Fetched.count > self._fetched
+        if tensor is not None and tensor.dim() and fresh:
+            labels = labels_among(Fetched.batch, tensors_in(inputs), int(tensor.shape[0]))
+        self._pass = Pass(None if tensor is None else tensor.detach(), labels, Fetched.source if fresh else None)
+
+    def saw_loss(self, name: str, scores: Any, labels: Any, value: Tensor, reduction: str, sure: bool = True) -> None:
+        """A loss function was called, without recorded gradients (`sure`) or in evaluation mode."""
+        if self.silent:
+            return
+        seen = self._pass if sure else None
+        examples = int(scores.shape[0]) if isinstance(scores, Tensor) and scores.dim() else 1
+        findings = self._maybe if not sure else self._foreign if seen is None else self._findings(seen.source)
+        if seen is not None and name in seen.losses:  # another model's, or another part of the same loss
+            findings = self._foreign
+        elif seen is not None:
+            seen.losses.add(name)
+        findings.add_loss(name, per_example(value, reduction, examples), examples)
+        if isinstance(scores, Tensor) and isinstance(labels, Tensor):
+            share = share_right(name, scores, labels)
+            self._count_answers(findings, share, examples)
+
+    def saw_equal(self, left: Any, right: Any) -> None:
+        """Two tensors were compared: if one of them is what the model answered, the other one is the labels."""
+        seen = self._pass
+        if self.silent or seen is None or seen.counted or seen.output is None:
+            return
+        share = share_equal(seen.output, left, right)
+        if share is not None:
+            self._count_answers(self._findings(seen.source), share, int(seen.output.shape[0]))
+
+    def _end_pass(self) -> None:
+        """What the loop did not compute where it could be seen is computed here."""
+        seen, self._pass = self._pass, None
+        if seen is None or seen.output is None or seen.labels is None or self._training is None:
+            return
+        name, reduction, dimensions, _ = self._training
+        output, labels = seen.output, seen.labels.to(seen.output.device)
+        if output.dim() != dimensions or labels.shape != output.shape[:1] + output.shape[2:]:
+            return
+        examples = int(output.shape[0])
+        with torch.no_grad():
+            if not seen.losses and name in ("cross_entropy", "nll_loss"):
+                value = computed_again(name, output, labels.long())
+                self._findings(seen.source).add_loss(name, per_example(value, reduction, examples), examples)
+            if not seen.counted:
+                share = share_right(name, output, labels)
+                if share is not None:
+                    self._findings(seen.source).accuracy.add(amount(share), examples)
 
     def _count_answers(self, findings: Findings, share: Tensor | None, examples: int) -> None:
-        if share is not None and not (self._pass is not None and self._pass.counted):
+        seen = self._pass
+        if share is not None and not (seen is not None and seen.counted):
             findings.accuracy.add(amount(share), examples)
-            if self._pass is not None:
-                self._pass.counted = True
+            if seen is not None:
+                seen.counted = True
+
+    def _is_trained_on(self, inputs: Any) -> bool:
+        tensor = first_tensor(inputs)
+        if Fetched.count > self._fetched:
+            return Fetched.source == self._trained_on
+        if self._trained_on is not None and tensor is not None and tensor.shape == self._trained_shape:
+            return True  # nothing was fetched since: the batch that was trained on, once more
+        trained = self._trained_tensor() if self._trained_tensor is not None else None
+        return tensor is not None and trained is not None and base_of(tensor) is trained
+
+    def _findings(self, source: Source) -> Findings:
+        return self._sure.setdefault(source, Findings())
+
+    def _name_of(self, source: Source) -> str:
+        """`val` for what was evaluated first, `val-2`, … for further data."""
+        if source not in self._sources:
+            self._sources.append(source)
+        place = self._sources.index(source) + 1
+        return "val" if place == 1 else f"val-{place}"
 
     def _means(self, findings: Findings) -> dict[str, Amount]:
         means: dict[str, Amount] = {}
-        known = self.training_loss
+        known, reduction, _, size = self._training or (None, "mean", 0, None)
         name = known if known in findings.losses else next(iter(findings.losses), None)
         if name is not None:
-            size = self.batch_size if self.training_reduction == "sum" else None
-            means["loss"] = findings.losses[name].value(size)
+            means["loss"] = findings.losses[name].value(size if reduction == "sum" else None)
         if findings.accuracy.examples:
             means["accuracy"] = findings.accuracy.value()
         return means
-
-
-def per_example(value: Tensor, reduction: str, examples: int) -> Amount:
-    """The loss of one example, whatever the reduction was."""
-    if value.numel() != 1:
-        return amount(value.detach().float().sum() / max(examples, 1) if reduction == "sum" else value.float().mean())
-    return amount(value) / max(examples, 1) if reduction == "sum" else amount(value)
-
-
-def amount(value: Tensor) -> Amount:
-    """A number where the tensor is at hand, else the tensor."""
-    return float(value) if value.device.type == "cpu" else value.detach().float().reshape(())
-
-
-def share_equal(output: Tensor, left: Any, right: Any) -> Tensor | None:
-    """The share of equal entries if one side is the answer that `output` gives (its class, or above or below)."""
-    if not (isinstance(left, Tensor) and isinstance(right, Tensor)) or output.dim() == 0:
-        return None
-    if left.shape != right.shape and left.numel() != right.numel():
-        return None
-    for answer in answers_of(output, left.numel()):
-        for side in (left, right):
-            if (
-                side.numel() == answer.numel()
-                and side.device == answer.device
-                and bool((side.reshape(-1) == answer).all())
-            ):
-                return (left.reshape(-1) == right.reshape(-1)).float().mean()
-    return None
-
-
-def answers_of(output: Tensor, count: int) -> list[Tensor]:
-    """What scores may be taken to say, flattened (count,): the best class, or which side of 0 or of one half."""
-    if output.dim() > 1 and output.numel() // output.shape[1] == count and output.shape[1] > 1:
-        return [output.argmax(1).reshape(-1)]
-    if output.numel() == count:
-        flat = output.reshape(-1)
-        return [(flat > 0).to(flat.dtype), (flat > 0.5).to(flat.dtype)]
-    return []

@@ -32,6 +32,8 @@ Told = Callable[[str, Any, Any, Any, Any], None]
 _listeners: list[Told] = []
 _unrecorded_listeners: list[Told] = []
 _originals: dict[str, Any] = {}
+_settings: dict[str, tuple[Any, Any]] = {}
+"""How each loss function was called last: its weights, its smoothing."""
 
 
 def listen(told: Told) -> None:
@@ -69,8 +71,15 @@ def _wrapped(name: str, original: Any) -> Any:
     def loss(input: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
         value = original(input, target, *args, **kwargs)
         if not torch.compiler.is_compiling() and isinstance(value, Tensor):
+            _settings[name] = (args, kwargs)
             for told in tuple(_listeners if torch.is_grad_enabled() else _unrecorded_listeners):
                 told(name, input, target, value, kwargs.get("reduction", "mean"))
         return value
 
     return loss
+
+
+def computed_again(name: str, scores: Tensor, labels: Tensor) -> Tensor:
+    """The loss function of that name, unheard, with the settings it was last called with."""
+    args, kwargs = _settings.get(name, ((), {}))
+    return _originals.get(name, getattr(F, name))(scores, labels, *args, **kwargs)

@@ -46,6 +46,18 @@ class PendingLoss:
         else:
             self._end()
 
+    def add(self, tensors: Any, gradients: Any) -> None:
+        """Count a backward pass that nobody heard begin."""
+        self._marks = self._look()
+        value = value_of(tensors, gradients)
+        if value is not None:
+            self._losses.append(value)
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to take."""
+        return bool(self._losses)
+
     def hear_grad(self, outputs: Any) -> None:
         """`torch.autograd.grad` was called: where no backward follows, the update comes from there."""
         tensor = first_of(outputs)

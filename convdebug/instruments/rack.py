@@ -70,6 +70,12 @@ class Rack:
             self._guarded(name, instrument.finish)
         self.active = []
 
+    def silence(self) -> None:
+        """Take away what is attached, and measure no more."""
+        for instrument in self.instruments.values():
+            instrument.disarm()
+        self.active, self._armed = [], set()
+
     def _timed(self, instrument: Instrument, act: Callable[[], None]) -> None:
         started = self.scene.clock()
         self._guarded(instrument.name, act)

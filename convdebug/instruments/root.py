@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from .anatomy import first_tensor
+from .fetching import base_of
 from .instrument import Moment
+
+MOST_OPERATORS = 8
+_calls = 0
 
 
 class Root:
     """Hooks on the outermost module, for as long as it is watched.
 
-    `training_begins` is told of every forward pass in training mode with recorded gradients, `evaluated` of what the
-    model answered without. While `deaf`, our own passes through the model go unheard. `moment` is filled on the steps
+    `training_begins` is told of every forward pass with recorded gradients, `evaluated` of what the model answered
+    without. While `deaf`, our own passes through the model go unheard. `moment` is filled on the steps
     on which an instrument wants the inputs and outputs.
     """
 
@@ -24,8 +30,8 @@ class Root:
         self,
         model: nn.Module,
         clock: Callable[[], float],
-        training_begins: Callable[[], None],
-        evaluated: Callable[[Any], None],
+        training_begins: Callable[[Any], None],
+        evaluated: Callable[[Any, Any], None],
     ) -> None:
         self.model = model
         self.clock = clock
@@ -34,6 +40,23 @@ class Root:
         self.deaf = False
         self._training_begins, self._evaluated = training_begins, evaluated
         self._hooks: list[RemovableHandle] = []
+        self.called = 0
+        """When it was called last, counted over the calls of all models that are watched."""
+        self._answer: weakref.ref[Tensor] | None = None
+
+    def gave(self, scores: Any) -> bool:
+        """Whether scores are this model's last answer, a view of it, or were computed from it by a few operators."""
+        answer = self._answer() if self._answer is not None else None
+        if answer is None or not isinstance(scores, Tensor):
+            return False
+        if scores is answer or base_of(scores) is base_of(answer):
+            return True
+        node, origin = scores.grad_fn, answer.grad_fn
+        for _ in range(MOST_OPERATORS if origin is not None else 0):
+            if node is None or node is origin:
+                return node is not None
+            node = node.next_functions[0][0] if node.next_functions else None
+        return False
 
     def attach(self) -> None:
         if not self._hooks and self.hearable:
@@ -46,11 +69,10 @@ class Root:
             hook.remove()
         self._hooks.clear()
 
-    def _enter(self, model: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+    def _enter(self, _model: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         if torch.compiler.is_compiling() or self.deaf or not torch.is_grad_enabled():
             return
-        if model.training:
-            self._training_begins()
+        self._training_begins((inputs, keywords))
         moment = self.moment
         if moment is None:
             return
@@ -60,11 +82,15 @@ class Root:
         if moment.timeline is not None:
             moment.timeline.start("forward")
 
-    def _leave(self, _model: nn.Module, _inputs: Any, output: Any) -> None:
+    def _leave(self, _model: nn.Module, inputs: Any, output: Any) -> None:
         if torch.compiler.is_compiling() or self.deaf:
             return
+        global _calls
+        _calls += 1
+        self.called, tensor = _calls, first_tensor(output)
+        self._answer = None if tensor is None else weakref.ref(tensor)
         if not torch.is_grad_enabled():
-            self._evaluated(output)
+            self._evaluated(inputs, output)
             return
         moment = self.moment
         if moment is None:

@@ -46,7 +46,7 @@ class Stepping:
         self._search = search or not optimizers
         self._model = model
         self._before, self._after, self._attempted, self._tried = before, after, attempted, tried
-        self._known = {id(optimizer): True for optimizer in optimizers}
+        self._known = weakref.WeakKeyDictionary(dict.fromkeys(optimizers, True))
         self._hooks: list[RemovableHandle] = []
 
     def start(self) -> None:
@@ -78,10 +78,12 @@ class Stepping:
             self._tried(optimizer)
 
     def _is_ours(self, optimizer: Any) -> bool:
-        known = self._known.get(id(optimizer))
+        if not isinstance(optimizer, Optimizer):
+            return False
+        known = self._known.get(optimizer)
         if known is None:
-            known = self._search and isinstance(optimizer, Optimizer) and self._holds_ours(optimizer)
-            self._known[id(optimizer)] = known
+            known = self._search and self._holds_ours(optimizer)
+            self._known[optimizer] = known
             if known:
                 self.optimizers.append(optimizer)
         return known

@@ -31,6 +31,12 @@ class Doors:
             for hook in self._hooks.pop(id(each), []):
                 hook.remove()
 
+    def take_over(self, wrapper: nn.Module) -> None:
+        """A wrapper was made around modules that are listened at: listen at the wrapper instead."""
+        if any(id(each) in self._hooks for each in wrapper.modules()):
+            self.remove(wrapper)
+            self.add(wrapper)
+
     def close(self) -> None:
         for hooks in self._hooks.values():
             for hook in hooks:
@@ -44,6 +50,8 @@ class Doors:
         if self._depth == 1 and torch.is_grad_enabled():
             known = set(module._forward_pre_hooks)
             self._entered(module)
+            if id(module) not in self._hooks:  # known by now: nobody will hear it being left
+                self._depth = 0
             _call_fresh_hooks(module, known, inputs, keywords)
 
     def _leave(self, module: nn.Module, _inputs: Any, _output: Any) -> None:

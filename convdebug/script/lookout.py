@@ -6,22 +6,29 @@ import functools
 import os
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.hooks import RemovableHandle
 
 from convdebug.instruments.anatomy import unwrapped
 from convdebug.instruments.backward import listen_to_tensors, stop_listening_to_tensors
-from convdebug.watch import TrainingStopped, Watch, watch
+from convdebug.instruments.pending import first_of
+from convdebug.watch import TrainingStopped, Watch, is_watched, watch
 from convdebug_sessions import RunRecorder
 
 from .doors import Doors
-from .finding import Family, family_of, parameters_of
+from .finding import family_of, parameters_of
+from .living import LivingOptimizers
+from .loose import LooseTensors, leaves_of
+from .rounds import Round
 
 StartRun = Callable[[str, dict[str, Any]], RunRecorder]
+PATIENCE = 64
+"""So many backward passes without any step of an optimizer are taken for accumulation; beyond, each is a step."""
 
 
 class ScriptStopped(BaseException):
@@ -38,37 +45,29 @@ class Limits:
     every: int | None = None
 
 
-@dataclass
-class Round:
-    """Which optimizers of one model have stepped since the last step was counted."""
-
-    done: set[int] = field(default_factory=set)
-    active: set[int] | None = None
-
-    def complete(self, known: set[int]) -> bool:
-        return (known if self.active is None else self.active) <= self.done
-
-    def close(self) -> None:
-        self.active, self.done = self.done, set()
-
-
 class Lookout:
-    """Hears optimizers being made and stepped; `start_run` opens a run in the session when a model is first trained."""
+    """Hears optimizers being made and stepped; `start_run` opens a run in the session when a model is first trained.
 
-    def __init__(self, start_run: StartRun, limits: Limits) -> None:
+    What goes wrong here is said once, ends the looking out, and never reaches the script.
+    """
+
+    def __init__(self, start_run: StartRun, limits: Limits, say: Callable[[str], None]) -> None:
         self.watches: list[Watch] = []
         self.runs: list[int] = []
-        self._start_run, self._limits = start_run, limits
+        self.backwards = 0
+        self._start_run, self._limits, self._say = start_run, limits, say
         self._doors = Doors(self._entered)
-        self._families: list[tuple[weakref.ref[Optimizer], Family]] = []
+        self._optimizers = LivingOptimizers()
+        self._optimizers_made = 0
+        self._settled: weakref.WeakSet[Optimizer] = weakref.WeakSet()
         self._rounds: dict[int, Round] = {}
         self._stepping: list[Optimizer] = []
         self._hooks: list[RemovableHandle] = []
-        self._init: Any = None
+        self._originals: list[Any] = []
         self._names: dict[str, int] = {}
-        self.backwards = 0
-        self._process = os.getpid()
+        self._compiles = False
         self._blind = False
+        self._stopped: str | None = None
 
     # coming and going
 
@@ -79,81 +78,188 @@ class Lookout:
             register_optimizer_step_post_hook(lambda optimizer, _a, _k: self._step_ended(optimizer)),
         ]
         listen_to_tensors(self._hear_backward)
-        self._init = Optimizer.__init__
+        self._originals = [Optimizer.__init__, torch.compile]
         Optimizer.__init__ = _telling(Optimizer.__init__, self._made)  # type: ignore[method-assign]
+        torch.compile = _telling_result(torch.compile, self._compiled)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._abandon)
 
     def stop(self, status: str, reason: str | None, error: BaseException | None = None) -> None:
         """The script is over: end every run."""
-        Optimizer.__init__ = self._init  # type: ignore[method-assign]
+        Optimizer.__init__, torch.compile = self._originals  # type: ignore[method-assign]
         stop_listening_to_tensors(self._hear_backward)
         for hook in self._hooks:
             hook.remove()
         self._doors.close()
-        for each in self.watches:
-            self._close_round(each)
+        for each in list(self.watches):
+            self._guarded(self._count_step, each)
             if error is not None:
                 each.crash(error)
             else:
                 each.finish(status, reason)
+        self._blind = True
+
+    def _abandon(self) -> None:
+        """A child after a fork (a DataLoader's worker): what it does is its own."""
+        self._blind = True
+        self._doors.close()
+        for each in self.watches:
+            each.abandon()
+
+    def _guarded(self, act: Callable[..., None], *about: Any) -> None:
+        if self._blind:
+            return
+        try:
+            act(*about)
+        except Exception as problem:
+            self._blind = True
+            self._say(f"the script goes on unwatched from here: {type(problem).__name__}: {problem}")
+            for each in self.watches:
+                each.event("instrument-failed", instrument="lookout", message=f"{type(problem).__name__}: {problem}")
 
     # finding what is trained
 
     def _made(self, optimizer: Optimizer) -> None:
-        family = family_of(parameters_of(optimizer))
-        self._families.append((weakref.ref(optimizer), family))
-        for module in family.candidates():
-            if not self._watched(module):
+        self._guarded(self._take_in, optimizer)
+
+    def _take_in(self, optimizer: Optimizer) -> None:
+        self._optimizers.append(optimizer)
+        self._optimizers_made += 1
+        if self._is_settled(optimizer):
+            return
+        for module in family_of(parameters_of(optimizer)).candidates():
+            if not is_watched(module):
                 self._doors.add(module)
 
-    def _watched(self, module: nn.Module) -> bool:
-        return any(module is each._scene.model for each in self.watches)
+    def _is_settled(self, optimizer: Optimizer) -> bool:
+        """Whether every parameter of the optimizer belongs to models that are watched."""
+        if optimizer in self._settled:
+            return True
+        known = {id(parameter) for each in self.watches for parameter in each.model.parameters()}
+        if known and all(id(parameter) in known for parameter in parameters_of(optimizer)):
+            self._settled.add(optimizer)
+            return True
+        return False
+
+    def _compiled(self, result: Any) -> None:
+        self._compiles = True
+        if isinstance(result, nn.Module):
+            self._guarded(self._doors.take_over, result)
 
     def _entered(self, module: nn.Module) -> None:
+        self._guarded(self._enter, module)
+
+    def _enter(self, module: nn.Module) -> None:
         """The script calls a candidate with recorded gradients: this is what it trains."""
         self._doors.remove(module)
-        self._watch(module)
+        if not is_watched(module):
+            self._watch(module)
 
-    def _watch(self, module: nn.Module) -> None:
-        name = self._name(type(unwrapped(module)).__name__)
-        optimizers = [
-            optimizer
-            for reference, family in self._families
-            if (optimizer := reference()) is not None and _holds_any(optimizer, module)
-        ]
-        run = self._start_run(name, {"source": "run"})
+    def _watch(self, module: nn.Module, note: str | None = None, hooks: bool = True) -> Watch:
+        self._end_idle()
+        own = {id(parameter) for parameter in module.parameters()}
+        holding = [each for each in self._optimizers if any(id(p) in own for p in parameters_of(each))]
+        kind = "tensors" if isinstance(module, LooseTensors) else type(unwrapped(module)).__name__
+        run = self._start_run(self._name(kind), {"source": "run"})
         watched = watch(
             module,
-            optimizers,
+            LivingOptimizers(holding),
             session=run,
             overhead_budget=self._limits.overhead_budget,
             every=self._limits.every,
             checkpoints=self._limits.checkpoints,
             stepped=self._stepped,
+            hooks=hooks,
         )
-        self._rounds[id(watched)] = Round()
+        self._rounds[id(watched)] = Round(by_backward=not holding)
         self.watches.append(watched)
         self.runs.append(run.id)
         watched.start()
+        if note is not None:
+            watched.event("note", text=note)
+            self._say(note)
+        return watched
+
+    def _end_idle(self) -> None:
+        """Models whose optimizers are gone are trained no more (the folds of a cross-validation): let go of them."""
+        for each in list(self.watches):
+            if each.number and not each.optimizers and not self._rounds[id(each)].by_backward:
+                each.finish()
+                self.watches.remove(each)
+                del self._rounds[id(each)]
 
     def _name(self, name: str) -> str:
         count = self._names[name] = self._names.get(name, 0) + 1
         return name if count == 1 else f"{name} {count}"
 
-    def _hear_backward(self, begins: bool, _tensors: Any, _gradients: Any) -> None:
+    # backward passes
+
+    def _hear_backward(self, begins: bool, tensors: Any, gradients: Any) -> None:
         if begins:
             self.backwards += 1
             return
+        self._guarded(self._look_after_backward, tensors, gradients)
+        self._step_by_backward()
+
+    def _look_after_backward(self, tensors: Any, gradients: Any) -> None:
+        """Settle what was trained without being called as a whole: methods, wrappers made later, raw tensors."""
+        for optimizer in self._optimizers:
+            if not self._is_settled(optimizer) and any(each.grad is not None for each in parameters_of(optimizer)):
+                self._settled.add(optimizer)
+                for each in self._settle(parameters_of(optimizer)):
+                    each.hear_late(tensors, gradients)
+        first = first_of(tensors)
+        if not self._optimizers_made and not self.watches and first is not None:
+            leaves = [each for each in leaves_of(first) if each.grad is not None]
+            for each in self._settle(leaves):
+                self._rounds[id(each)].by_backward = True
+                each.hear_late(tensors, gradients)
+
+    def _settle(self, parameters: list[Tensor]) -> list[Watch]:
+        known = {id(parameter) for each in self.watches for parameter in each.model.parameters()}
+        family = family_of([each for each in parameters if id(each) not in known])
+        made = []
+        for module in family.roots_unheard():
+            self._doors.remove(module)
+            if not is_watched(module):
+                made.append(self._watch(module, self._unheard(module), hooks=not self._compiles))
+        if family.orphans and len(family.orphans) == len({id(each) for each in parameters} - known):
+            note = "no module owns what is trained: activations and inputs cannot be seen"
+            made.append(self._watch(LooseTensors(list(family.orphans)), note))
+        return made
+
+    def _unheard(self, module: nn.Module) -> str | None:
+        name = type(unwrapped(module)).__name__
+        if not self._optimizers_made:
+            return f"no optimizer of torch.optim trains {name}: each backward pass is counted as a step"
+        if self._compiles:
+            return f"{name} runs inside a compiled function: its activations and inputs cannot be seen"
+        return f"{name} is not called as a whole at its first step: its first inputs cannot be seen"
+
+    def _step_by_backward(self) -> None:
+        if self._blind:
+            return
+        for each in list(self.watches):
+            now = self._rounds[id(each)]
+            now.waiting_backwards += 1
+            if not now.by_backward and each.number == 0 and now.waiting_backwards > PATIENCE and each.pending:
+                now.by_backward = True
+                each.count_every_call()
+            if now.by_backward and each.pending:
+                self._step(each)
 
     # steps
 
     def _step_begins(self, optimizer: Optimizer) -> None:
+        if self._blind:
+            return
         if optimizer in self._stepping:  # its last step raised and never ended
             del self._stepping[self._stepping.index(optimizer) :]
         self._stepping.append(optimizer)
         if len(self._stepping) == 1:
-            for each in self.watches:
+            for each in list(self.watches):
                 if id(optimizer) in self._rounds[id(each)].done:
-                    self._close_round(each)
+                    self._count_step(each)
 
     def _step_ended(self, optimizer: Optimizer) -> None:
         if optimizer in self._stepping:
@@ -161,30 +267,36 @@ class Lookout:
 
     def _stepped(self, watched: Watch, optimizer: Optimizer) -> None:
         """An optimizer of a watched model has stepped; one inside another's step is a part of it."""
-        if self._stepping:
+        if self._stepping or self._blind:
             return
         now = self._rounds[id(watched)]
+        now.by_backward = False
         now.done.add(id(optimizer))
         if now.complete({id(each) for each in watched.optimizers}):
-            self._close_round(watched)
+            self._count_step(watched)
 
-    def _close_round(self, watched: Watch) -> None:
+    def _count_step(self, watched: Watch) -> None:
         now = self._rounds[id(watched)]
-        if not now.done:
-            return
-        now.close()
+        if now.done:
+            now.close()
+            self._step(watched)
+
+    def _step(self, watched: Watch) -> None:
         try:
             watched.step()
         except TrainingStopped as stop:
-            raise ScriptStopped(str(stop)) from None
+            self._stopped = str(stop)
+        except Exception as problem:
+            self._guarded(_raise, problem)
         limit = self._limits.steps
         if limit is not None and all(each.number >= limit or each.number == 0 for each in self.watches):
-            raise ScriptStopped(f"stopped after {limit} steps (--steps)")
+            self._stopped = f"stopped after {limit} steps (--steps)"
+        if self._stopped is not None and not self._blind:
+            raise ScriptStopped(self._stopped)
 
 
-def _holds_any(optimizer: Optimizer, module: nn.Module) -> bool:
-    own = {id(parameter) for parameter in module.parameters()}
-    return any(id(parameter) in own for parameter in parameters_of(optimizer))
+def _raise(problem: Exception) -> None:
+    raise problem
 
 
 def _telling(original: Any, made: Callable[[Optimizer], None]) -> Any:
@@ -194,3 +306,13 @@ def _telling(original: Any, made: Callable[[Optimizer], None]) -> Any:
         made(self)
 
     return __init__
+
+
+def _telling_result(original: Any, told: Callable[[Any], None]) -> Any:
+    @functools.wraps(original)
+    def compile(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        told(result)
+        return result
+
+    return compile

@@ -7,9 +7,12 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from convdebug.errors import UserError
+
 from .arrival import when_imported
 from .ending import Ending, ending_of
 from .program import Program
+from .termination import on_termination
 
 if TYPE_CHECKING:
     from convdebug_sessions import Recorder
@@ -28,17 +31,31 @@ class WatchedProgram:
         self.lookout: Lookout | None = None
         self._open_session, self._limits = open_session, limits
         self._search_path = list(sys.path)
+        self._bad_use: UserError | None = None
 
     def run(self, find: Callable[[], Program]) -> Ending:
         """Run what `find` finds, to its end; the runs in the session are ended as the program ended."""
         when_imported("torch", self._begin)
-        program = find()
-        ending = ending_of(program.start, self._is_our_stop)
-        if self.lookout is not None:
-            self.lookout.stop(ending.status, ending.reason, ending.error)
-        if self.recorder is not None:
-            self.recorder.close()
+        on_termination(lambda: self._end(Ending(143, "stopped", "terminated by SIGTERM")))
+        ending = ending_of(lambda: self._found(find).start(), self._is_our_stop)
+        self._end(ending)
+        if self._bad_use is not None:
+            raise self._bad_use
         return ending
+
+    def _found(self, find: Callable[[], Program]) -> Program:
+        try:
+            return find()
+        except UserError as problem:
+            self._bad_use = problem
+            raise SystemExit(2) from None
+
+    def _end(self, ending: Ending) -> None:
+        lookout, recorder = self.lookout, self.recorder
+        if lookout is not None:
+            lookout.stop(ending.status, ending.reason, ending.error)
+        if recorder is not None:
+            recorder.close()
 
     def _begin(self) -> None:
         """The program has loaded torch: from now on it is heard. Never raises into the program."""
@@ -47,10 +64,11 @@ class WatchedProgram:
             with warnings.catch_warnings():
                 from .lookout import Limits, Lookout
 
-                self.lookout = Lookout(self._start_run, Limits(**self._limits))
+                self.lookout = Lookout(self._start_run, Limits(**self._limits), self._say)
                 self.lookout.start()
         except Exception as problem:
-            self._say(f"the script runs unwatched: {type(problem).__name__}: {problem}")
+            self.problem = f"the script runs unwatched: {type(problem).__name__}: {problem}"
+            self._say(self.problem)
         finally:
             sys.path[:] = theirs
 
@@ -67,5 +85,4 @@ class WatchedProgram:
         return isinstance(error, ScriptStopped)
 
     def _say(self, text: str) -> None:
-        self.problem = text
         print(f"convdebug: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,59 @@
+"""Tensors that are trained though no module owns them, dressed as a module so that they can be watched."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class LooseTensors(nn.Module):
+    """Names each tensor as the script does, where that is found; it is never called and owns nothing."""
+
+    def __init__(self, tensors: list[Tensor]) -> None:
+        super().__init__()
+        named = dict(zip(names_in_script(tensors), tensors, strict=True))
+        object.__setattr__(self, "tensors", named)
+
+    def named_parameters(self, *_args: Any, **_kwargs: Any) -> Iterator[tuple[str, Any]]:
+        yield from self.tensors.items()  # type: ignore[operator, union-attr]
+
+    def parameters(self, *_args: Any, **_kwargs: Any) -> Iterator[Any]:
+        yield from self.tensors.values()  # type: ignore[operator, union-attr]
+
+    def state_dict(self, *_args: Any, **_kwargs: Any) -> dict[str, Any]:
+        return dict(self.tensors)  # type: ignore[arg-type]
+
+
+def names_in_script(tensors: list[Tensor]) -> list[str]:
+    """The variables that hold the tensors, else `tensor.0`, `tensor.1`, …"""
+    places = {id(tensor): place for place, tensor in enumerate(tensors)}
+    names = [f"tensor.{place}" for place in range(len(tensors))]
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        for name, value in list(frame.f_locals.items()):
+            place = places.get(id(value))
+            if place is not None and name.isidentifier() and names[place].startswith("tensor.") and name not in names:
+                names[place] = name
+        frame = frame.f_back
+    return names
+
+
+def leaves_of(tensor: Tensor) -> list[Tensor]:
+    """The tensors that a backward pass from here would give a gradient to, in the order in which they are met."""
+    found: dict[int, Tensor] = {}
+    seen: set[Any] = set()
+    waiting: list[Any] = [tensor.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)
+        if isinstance(leaf, Tensor):
+            found[id(leaf)] = leaf
+        waiting.extend(following for following, _ in reversed(node.next_functions))
+    return list(found.values())[::-1]
