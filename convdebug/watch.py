@@ -117,6 +117,8 @@ class Watch:
         self.run = scene.run
         self.number = first_step
         self.wanted_batch_size: int | None = None
+        self.examples: Callable[[], Sequence[int] | None] = lambda: None
+        """Where the loop knows them: the places in its data set of the examples of the batch under way."""
         self._scene, self._rack, self._recorder = scene, rack, recorder
         self._clock = scene.clock
         self._on_wish = on_wish
@@ -125,7 +127,7 @@ class Watch:
         self._stepping = Stepping(scene.model, scene.optimizers, *hooks)
         self._wishes = Wishes(scene.run, scene.optimizers, self._take_wish)
         self._root = Root(scene.model, scene.clock)
-        self._origin = Origin(scene)
+        self._origin = Origin(scene, examples=lambda: self.examples())
         self._moment = Moment(first_step)
         self._steps_by_optimizer = bool(scene.optimizers)
         self._gave_up = False
@@ -178,11 +180,11 @@ class Watch:
             self._count_every_call()
         self._running = False
         stop_listening(self._see_loss)
-        self._origin.stop()
         self._stepping.stop()
         self._root.detach()
         self._rack.close()
         self._scene.readback.finish()
+        self._origin.stop()
         self.run.finish(status, reason)
         if self._recorder is not None:
             self._recorder.close()
