@@ -165,10 +165,10 @@ class Origin:
             if self._told == 0:
                 self._tell(self._bad_weights(names))
             return
-        for call in self._calls:
-            found = replay_forward(self._inner, call, self.scene.device) if call.left else None
+        for each in self._calls:
+            found = replay_forward(self._inner, each, self.scene.device) if each.left else None
             if found is not None:
-                self._tell(found, call)
+                self._tell(found, each)
                 return
         outputs_finite = all(finite(output.detach()) for call in self._calls for output in call.outputs)
         call = self._calls[-1] if self._calls else None
@@ -232,10 +232,11 @@ class Origin:
             return
         self._lost = True
         found: Found | None = None
-        call: Call | None = None
-        for call in self._calls:
-            found = replay_backward(self._inner, call, self.scene.device, self._loss.again)
+        call = self._calls[-1] if self._calls else None
+        for each in self._calls:
+            found = replay_backward(self._inner, each, self.scene.device, self._loss.again)
             if found is not None:
+                call = each
                 break
         if found is None:
             found = Found("backward", part="outside", note=_not_reproduced(self._calls))

@@ -66,7 +66,7 @@ def replay_backward(
         backward = BackwardTrace([begin for begin, _ in begins], call.batch)
         try:
             parameters = [each for each in model.parameters() if each.requires_grad]
-            gradients = gradients_of(*zip(*begins, strict=True), parameters)
+            gradients = gradients_of(begins, parameters)
         finally:
             backward.close()
         producer = backward.producer()

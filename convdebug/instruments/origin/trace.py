@@ -91,8 +91,11 @@ class Trace(TorchDispatchMode):
             register_module_forward_hook(self._leave, always_call=True),
         ]
         try:
-            with self:
+            self.__enter__()
+            try:
                 yield
+            finally:
+                self.__exit__(None, None, None)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -140,7 +143,7 @@ class Trace(TorchDispatchMode):
     ) -> None:
         made = _tensors(output)
         module, kind = self._stack[-1] if self._stack else ("", "")
-        sequence = torch._C._autograd._get_sequence_nr() - 1  # type: ignore[attr-defined]
+        sequence = torch._C._autograd._get_sequence_nr() - 1
         operation = Operation(len(self.operations), name.strip("_"), module, kind, _users_line(), sequence, before)
         uninitialized = name.startswith(("empty", "new_empty"))
         operation.outputs = [FINE if uninitialized else state_of(tensor) for tensor in made]
