@@ -35,9 +35,7 @@ TICK_S = 0.05
 def groups(layers: list[str]) -> list[list[str]]:
     """The series of a training, as the instruments group them."""
     parameters = parameters_of(layers)
-    updates = [
-        f"{kind}/{name}/{what}" for kind, what in (("update", "ratio"), ("weight", "norm")) for name in parameters
-    ]
+    ratios, norms = [f"update/{name}/ratio" for name in parameters], [f"weight/{name}/norm" for name in parameters]
     return [
         ["train/loss", "train/lr", "time/wall"],
         ["train/accuracy"],
@@ -74,13 +72,15 @@ def start(recorder: Recorder, layers: list[str]) -> RunRecorder:
     return recorder.start_run("train", info=info)
 
 
-def write(run: RunRecorder, series: list[list[str]], first: int, count: int) -> None:
-    """`count` rows of every series: a healthy network whose loss falls slowly."""
+def write(run: RunRecorder, series: list[list[str]], first: int, count: int, ill: bool = False) -> None:
+    """`count` rows of every series: a loss that falls slowly, or one thrown up by large updates."""
     random, steps = np.random.default_rng(first), np.arange(first, first + count)
     for names in series:
         rows = random.random((count, len(names)), np.float32) * 0.002
         if names[0] == "train/loss":
-            rows[:, 0] += 0.4 + 1.9 * np.exp(-steps / 20_000)
+            rows[:, 0] += 50 if ill else 0.4 + 1.9 * np.exp(-steps / 20_000)
+        elif ill and names[0].startswith("update/"):
+            rows[:, : len(names) // 2] += 0.5
         run.group(names).extend(steps, rows)
 
 
@@ -117,28 +117,34 @@ def live(path: Path, layers: list[str], rate: int, seconds: float, before: int) 
             write(run, series, first, min(BLOCK, before - first))
         command = [sys.executable, "-m", "convdebug", "diagnose", "--follow", str(path)]
         paths = os.pathsep.join([str(ROOT), str(ROOT / "sessions")])
-        begun = time.perf_counter()
+        begun, before_it = time.perf_counter(), used_by_children()
         child = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": paths}, stderr=subprocess.DEVNULL)
         count = grow(run, series, rate, seconds, before)
         taken = time.perf_counter() - begun
         run.finish()
     child.wait()
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = usage.ru_utime + usage.ru_stime
+    used = used_by_children() - before_it
     print(f"live: {count} steps at {count / taken:.0f} a second beside {before} earlier ones, {taken:.0f} s")
     print(f"  --follow used {used:.1f} s of processor: {used / taken:.0%} of a core (wanted: 50 %)", end="; ")
     with Session.open(path) as session:
+        names = ", ".join(each.rule for each in session.diagnoses())
         same = [each.as_json() for each in session.diagnoses()] == [each.as_json() for each in diagnose(session)]
-        print(f"its last opinions {'are those' if same else 'DIFFER from those'} of a later diagnosis")
+        print(f"its last opinions {'are those' if same else 'DIFFER from those'} of a later diagnosis ({names})")
+
+
+def used_by_children() -> float:
+    """Processor seconds of all children that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def grow(run: RunRecorder, series: list[list[str]], rate: int, seconds: float, first: int) -> int:
-    """Write at an even pace; returns how many steps were written."""
+    """Write at an even pace, half of the time healthy and then ill; returns how many steps were written."""
     begun, written = time.perf_counter(), 0
     while (passed := time.perf_counter() - begun) < seconds:
         due = int(passed * rate) - written
         if due:
-            write(run, series, first + written, due)
+            write(run, series, first + written, due, ill=passed > seconds / 2)
             written += due
         time.sleep(TICK_S)
     return written

@@ -91,11 +91,8 @@ class Trace(TorchDispatchMode):
             register_module_forward_hook(self._leave, always_call=True),
         ]
         try:
-            self.__enter__()
-            try:
+            with self:
                 yield
-            finally:
-                self.__exit__(None, None, None)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -106,11 +103,15 @@ class Trace(TorchDispatchMode):
 
     def _seen(self, tensor: Tensor) -> tuple[Source, State]:
         """The source and state of a tensor; it is looked at again only where it was written to since."""
-        source, version, state = self._known.get(id(tensor)) or getattr(tensor, "_convdebug_seen", (OUTSIDE, -1, None))
+        source, version, state = self._last_seen(tensor)
         if state is None or version != tensor._version:
             state = state_of(tensor)
             self._remember(tensor, source, state)
         return source, state
+
+    def _last_seen(self, tensor: Tensor) -> tuple[Source, int, State | None]:
+        known = self._known.get(id(tensor))
+        return known if known is not None else getattr(tensor, "_convdebug_seen", (OUTSIDE, -1, None))
 
     def _remember(self, tensor: Tensor, source: Source, state: State) -> None:
         if id(tensor) in self._known:
