@@ -75,6 +75,13 @@ class Source:
             return map(self.dataset.keyed(seed, epoch).__getitems__, order)
         return iter(self._loader(seed, epoch, batch_sampler=order))
 
+    def places(self, seed: int, epoch: int, batch: int) -> list[int] | None:
+        """Which examples of the data set are in a batch of an epoch; None where a loader of the user's chooses them."""
+        if self.loader is not None or isinstance(self.dataset, IterableDataset):
+            return None
+        order = self._order(seed, epoch)
+        return order[batch] if batch < len(order) else None
+
     def _order(self, seed: int, epoch: int) -> list[list[int]]:
         total = len(self.dataset)
         order = torch.randperm(total, generator=generator(seed, epoch)) if self.shuffle else torch.arange(total)

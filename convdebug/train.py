@@ -85,6 +85,9 @@ def train(
     run = start_run(recorder, target, kind, info, resume)
     keeper = Keeper(run, learner.parts())
     watched = watched_run(run, target, plan, learner, info, resume)
+    watched.examples = lambda: target.batches_of("train", place.batch_size).places(
+        plan.seed, place.epoch, place.batches
+    )
     with crashes_named(target), watched, Interruption(lambda: watched.paused) as interruption:
         evaluation = Evaluation(target, learner, watched)
         if resume:

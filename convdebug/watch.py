@@ -140,6 +140,8 @@ class Watch:
         self.run = scene.run
         self.number = first_step
         self.wanted_batch_size: int | None = None
+        self.examples: Callable[[], Sequence[int] | None] = lambda: None
+        """Where the loop knows them: the places in its data set of the examples of the batch under way."""
         self._scene, self._rack, self._recorder = scene, rack, recorder
         self._clock = scene.clock
         self._on_wish = on_wish
@@ -150,7 +152,7 @@ class Watch:
         self._stepping = Stepping(scene.model, scene.optimizers, *told, search=stepped is not None)
         self._unanswered: set[int] = set()
         self._wishes = Wishes(scene.run, scene.optimizers, self._take_wish)
-        self._origin = Origin(scene)
+        self._origin = Origin(scene, examples=lambda: self.examples())
         self._moment = Moment(first_step)
         self._ears = Ears(scene, self._moment, self._write_evaluation, hooks)
         self._steps_by_optimizer = bool(scene.optimizers)
@@ -202,11 +204,11 @@ class Watch:
             self.count_every_call()
         self._ears.stop()
         self._running = False
-        self._origin.stop()
         _watched_models.discard(self._scene.model)
         self._stepping.stop()
         self._rack.close()
         self._scene.readback.finish()
+        self._origin.stop()
         if not self._keep_open:
             self.run.finish(status, reason)
         if self._recorder is not None:

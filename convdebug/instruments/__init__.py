@@ -26,8 +26,8 @@ from .received import Received
 from .similarity import Similarity
 from .sync import Sync
 from .updates import Updates, WeightHistograms
-from .zeroing import Zeroing
 from .workers import Workers
+from .zeroing import Zeroing
 
 INSTRUMENTS: list[type[Instrument]] = [
     Accuracy,

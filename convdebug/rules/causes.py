@@ -7,7 +7,14 @@ from convdebug.rules.rule import GROUPS, SEVERITIES, worst
 from convdebug_sessions import Diagnosis
 
 CAUSES: dict[str, tuple[str, ...]] = {
-    "non-finite-inputs": ("non-finite-gradient", "loss-diverged", "exploding-gradient"),
+    "non-finite-inputs": (
+        "non-finite-activation",
+        "non-finite-gradient",
+        "non-finite-update",
+        "loss-diverged",
+        "exploding-gradient",
+    ),
+    "non-finite-labels": ("non-finite-gradient", "loss-diverged", "exploding-gradient"),
     "label-out-of-range": ("loss-diverged",),
     "inputs-not-scaled": (
         "initial-loss-off",
@@ -112,6 +119,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
         "exploding-gradient",
         "learning-rate-too-high",
         "saturated-units",
+        "non-finite-activation",
         "loss-diverged",
     ),
     "vanishing-activations": (
@@ -134,6 +142,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
         "loss-plateau",
         "non-finite-gradient",
         "non-finite-activation",
+        "non-finite-update",
         "vanishing-gradient",
         "frozen-parameters",
     ),
@@ -148,6 +157,9 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "vanishing-gradient": ("frozen-parameters", "constant-output", "loss-not-decreasing", "loss-plateau"),
     "exploding-gradient": ("loss-diverged", "loss-oscillating"),
     "dead-relu": ("frozen-parameters", "constant-output", "loss-not-decreasing", "loss-plateau"),
+    "vanishing-gradient": ("constant-output", "loss-not-decreasing", "loss-plateau"),
+    "exploding-gradient": ("non-finite-gradient", "loss-diverged", "loss-oscillating"),
+    "dead-relu": ("constant-output", "loss-not-decreasing", "loss-plateau"),
     "regularization-dominates": ("loss-not-decreasing", "constant-output", "loss-plateau"),
     "learning-rate-zero": ("frozen-parameters", "loss-not-decreasing", "constant-output", "loss-plateau"),
     "learning-rate-too-low": ("frozen-parameters", "loss-not-decreasing", "constant-output", "loss-plateau"),
@@ -173,6 +185,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "learning-rate-too-low": ("loss-not-decreasing", "constant-output", "loss-plateau"),
     "non-finite-activation": ("non-finite-gradient", "loss-diverged"),
     "non-finite-gradient": ("loss-diverged",),
+    "non-finite-update": ("loss-diverged",),
     "initial-loss-off": (),
 }
 

@@ -9,6 +9,7 @@ from convdebug.rules.curves import level, number
 from convdebug.rules.facts import Facts, remembered
 from convdebug.rules.initial_loss_off import WARNING_ABOVE
 from convdebug.rules.learning_rate_too_high import TOO_LARGE, has_high_rate
+from convdebug.rules.origin import first_origin, rows_text
 from convdebug.rules.remedies import setting_remedy
 from convdebug.rules.rule import Finding, Rule
 from convdebug.rules.training import begins_at_the_start, chance_loss, first_loss, progress, update_ratio
@@ -123,10 +124,14 @@ def judge_finite(facts: Facts) -> Finding | None:
         curve.steps[~np.isfinite(curve.values)] for curve in map(facts.curve, ("input/mean", "input/min", "input/max"))
     ]
     steps = np.unique(np.concatenate(bad))
-    if not counted and not len(steps):
+    seen = first_origin(facts, "inputs")
+    if not counted and not len(steps) and seen is None:
         return None
+    if seen is not None:
+        steps = np.union1d(steps, [seen.step])
     first = int(steps[0]) if len(steps) else 0
     where = f"in {len(steps)} measured batches, first at step {first}" if len(steps) else f"{counted} times in the data"
+    where += rows_text(seen) if seen is not None else ""
     return Finding(
         "error",
         f"The inputs contain NaN or Inf ({where}). One such value makes the loss and then every weight NaN.",

@@ -8,6 +8,7 @@ import numpy as np
 from convdebug.rules.curves import level, number, running_median
 from convdebug.rules.facts import Curve, Facts, remembered
 from convdebug.rules.loss_diverged import divergence
+from convdebug.rules.origin import origin_at
 from convdebug.rules.remedies import lower_rate, ratio_text
 from convdebug.rules.rule import Finding, Rule, known
 from convdebug.rules.training import Progress, base_rate, first_loss, progress, update_ratio
@@ -51,12 +52,18 @@ def _diverged(facts: Facts, loss: Curve, row: int) -> Finding | None:
     kick = kick_before(update_ratio(facts), step)
     if row == 0 or not math.isfinite(first_loss(facts)):
         return None
-    if not kick and not _jumped_at_once(loss, row):
+    if _made_elsewhere(facts, loss, row, kick) or (not kick and not _jumped_at_once(loss, row)):
         return None
     if kick and kick.largest < TOO_LARGE and not _unseen(loss, row, kick):
         return None
     what = f"loss went from {number(first_loss(facts))} to {number(float(loss.values[row]))} at step {step}"
     return _finding(facts, what, min(step, kick.step) if kick else step, kick)
+
+
+def _made_elsewhere(facts: Facts, loss: Curve, row: int, kick: Kick | None) -> bool:
+    """Whether the engine saw a NaN being made while weights and values were of ordinary size."""
+    found = None if np.isfinite(loss.values[row]) else origin_at(facts, int(loss.steps[row]))
+    return found is not None and found.is_sound and not (kick and kick.largest > FAR_TOO_LARGE)
 
 
 def _unseen(loss: Curve, row: int, kick: Kick) -> bool:

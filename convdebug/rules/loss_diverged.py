@@ -6,6 +6,7 @@ import numpy as np
 
 from convdebug.rules.curves import number, onset
 from convdebug.rules.facts import Curve, Facts, remembered
+from convdebug.rules.origin import origin_at
 from convdebug.rules.remedies import lower_rate
 from convdebug.rules.rule import Finding, Rule
 from convdebug.rules.training import chance_loss, first_loss
@@ -15,6 +16,8 @@ TIMES_FIRST = 3.0  # lecture: "if the cost is ever > 3 * original cost, break ou
 TIMES_FIRST_AT_ONCE = 100.0  # so far up that no healthy spike comes from there
 PERSISTENT_STEPS = 20
 SHARE_OF_STEPS = 0.8
+USUALLY = "NaN almost always means a learning rate that is too high; look for the cause above all there."
+BY_LOSS = "The model's output was finite at that step: look at the loss, and at what it was given beside the output."
 
 
 @remembered
@@ -49,11 +52,12 @@ def judge(facts: Facts) -> Finding | None:
     step, value = int(loss.steps[row]), float(loss.values[row])
     finite = loss.values[np.isfinite(loss.values)]
     highest = float(finite.max()) if len(finite) else float("nan")
+    found = origin_at(facts, step)
+    made_by_loss = found is not None and found.of_loss and found.direction in ("forward", "unknown")
     return Finding(
         "error",
         f"The loss is {number(value)} at step {step}{_beginning(step, first)}, and it does not come "
-        f"back{_now(loss, row)}. NaN almost always means a learning rate that is too high; look for the cause above "
-        "all there.",
+        f"back{_now(loss, row)}. {BY_LOSS if made_by_loss else USUALLY}",
         first_step=step,
         last_step=int(loss.steps[-1]),
         evidence={"first_loss": first, "loss": value, "last_loss": float(loss.values[-1]), "highest": highest},

@@ -76,6 +76,6 @@ def load(text: Any, kind: type, what: str) -> Any:
 
 def as_array(data: object, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
     """Little-endian numbers out of a file, perhaps a stranger's: their size must fit the shape."""
-    if not isinstance(data, bytes) or len(data) != int(np.prod(shape)) * np.dtype(dtype).itemsize:
+    if not isinstance(data, bytes) or len(data) != math.prod(shape) * np.dtype(dtype).itemsize:
         raise SessionError("the session is damaged: a block of numbers has the wrong size")
     return np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).reshape(shape)

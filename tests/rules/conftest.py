@@ -148,6 +148,10 @@ def device_unused(recorder: Recorder) -> None:
 GAUSSIAN = {"model.init": "gaussian"}
 ILL: dict[str, Ill] = {
     "non-finite-inputs": "a_missing_value",
+    "non-finite-labels": "labels_with_a_gap",
+    "non-finite-update": "adam_without_eps",
+    "non-finite-activation": "variance_by_a_difference",
+    "non-finite-gradient": "distance_to_itself",
     "inputs-not-scaled": {**CONVNET, "model.init": "he", "data.preprocessing": "none", "train.steps": 60},
     "inputs-not-centered": {**LECTURE, "data.preprocessing": "none", "optimizer.lr": 2e-6},
     "label-out-of-range": "label_beyond_the_outputs",

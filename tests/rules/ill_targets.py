@@ -499,3 +499,55 @@ def nearly_all_dropped() -> Target:
 def easy_validation() -> Target:
     """Four of ten training labels are drawn anew each time, those of validation are right."""
     return target(Drawn(random_labels=0.4), val_data=pictures(1))
+
+
+class Guarded(nn.Module):
+    """A network that works on its last features (N, 32) with a function of its own before the head."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        self.head = nn.Linear(32, CLASSES)
+        self.function = function
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.head(self.function(self.body(inputs)))
+
+
+def variance_by_a_difference() -> Target:
+    """The variance as mean of squares minus square of the mean: far from 0 it comes out negative now and then."""
+
+    def scaled(features: Tensor) -> Tensor:
+        far = features + 1000
+        variance = far.pow(2).mean(1, True) - far.mean(1, True).pow(2)
+        return features / variance.sqrt()
+
+    return target(make_model=lambda: Guarded(scaled))
+
+
+def distance_to_itself() -> Target:
+    """A distance that is 0: its root is fine, the derivative is not."""
+    return target(make_model=lambda: Guarded(lambda each: each + (each - each.detach()).pow(2).sum(1, True).sqrt()))
+
+
+def labels_with_a_gap() -> Target:
+    """A regression with one missing answer."""
+    inputs, labels = pictures()
+    answers = labels.float()
+    answers[77] = float("nan")
+    model: Callable[[], nn.Module] = lambda: nn.Sequential(small_net(), nn.Linear(CLASSES, 1), nn.Flatten(0))  # noqa: E731
+    return target((inputs, answers), make_model=model, loss=nn.MSELoss(), num_classes=None, **SLOW)
+
+
+def adam_without_eps() -> Target:
+    """Adam divides by a root that is 0 where no gradient ever came."""
+
+    def model() -> nn.Module:
+        net = small_net()
+        nn.init.constant_(net[0].bias[:1].data, -99.0)  # type: ignore[index]
+        return net
+
+    return target(make_model=model, make_optimizer=lambda each: torch.optim.Adam(each, lr=1e-3, eps=0.0))
+
+
+SLOW = {"make_optimizer": lambda parameters: plain(parameters, 1e-4)}

@@ -128,7 +128,8 @@ def kept_by(node: Any) -> list[dict[str, Any]]:
     return [described(tensor, name) for name, tensor in kept_tensors(node).items()]
 
 
-def gradients_of(outputs: Sequence[Tensor], gradients: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[Tensor]:
-    """The gradients of the inputs; nothing is added to any `.grad`, and no hook of a parameter's is called."""
-    found = torch.autograd.grad(list(outputs), list(inputs), list(gradients), allow_unused=True, retain_graph=True)
+def gradients_of(begins: Sequence[tuple[Tensor, Tensor]], inputs: Sequence[Tensor]) -> list[Tensor]:
+    """The gradients of the inputs, going back from tensors with their gradients; nothing is added to any `.grad`."""
+    outputs, gradients = [each for each, _ in begins], [each for _, each in begins]
+    found = torch.autograd.grad(outputs, list(inputs), gradients, allow_unused=True, retain_graph=True)
     return [each for each in found if each is not None]

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from .. import backward, losses
-from ..instrument import Moment, Scene
-from ..probe import probing
+from convdebug.instruments import backward, losses
+from convdebug.instruments.instrument import Moment, Scene
+from convdebug.instruments.probe import probing
+
 from .held import MOST_CALLS, Call, Door
 from .loss_graph import LossPart, found_in_graph
 from .replay import Found, bad_parameters, replay_backward, replay_forward, weights_of
@@ -34,11 +35,15 @@ class Origin:
     before the update, or else late, when the weights that made the value are gone.
     """
 
-    def __init__(self, scene: Scene, model: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        model: nn.Module | None = None,
+        examples: Callable[[], Sequence[int] | None] = lambda: None,
+    ) -> None:
         self.scene = scene
         self.step = 0
-        self.examples: Callable[[], Sequence[int] | None] | None = None
-        """The places in the data set of the batch under way, where the loop knows them."""
+        self._examples = examples
         self._model = model if model is not None else scene.model
         self._hearable = getattr(self._model, "_compiled_call_impl", None) is None or (
             type(self._model).__name__ == "OptimizedModule"
@@ -140,15 +145,20 @@ class Origin:
         root = next((root for root in backward.roots() if root.numel() == 1), None)
         if root is None:
             return
-        if not (self._on_host or root.is_cpu):
+        if not self._reads_at_once(root):
             self._flag(root)
             return
         if math.isfinite(root.item()):
             self._lost = False
             self._loss.look(root, self._calls)
-        elif not self._lost and not (self._scaled and self._loss.is_finite):
+        elif not self._lost and not (self._scaled and math.isinf(root.item()) and self._loss.is_finite):
             self._lost = True
             self._find_forward(root)
+
+    @staticmethod
+    def _reads_at_once(root: Tensor) -> bool:
+        """Whether the host can look at the loss without waiting for a device."""
+        return root.is_cpu
 
     def _find_forward(self, root: Tensor) -> None:
         """The loss is no number, and nothing was updated since: its weights are still there."""
@@ -157,10 +167,10 @@ class Origin:
             if self._told == 0:
                 self._tell(self._bad_weights(names))
             return
-        for call in self._calls:
-            found = replay_forward(self._inner, call, self.scene.device) if call.left else None
+        for each in self._calls:
+            found = replay_forward(self._inner, each, self.scene.device) if each.left else None
             if found is not None:
-                self._tell(found, call)
+                self._tell(found, each)
                 return
         outputs_finite = all(finite(output.detach()) for call in self._calls for output in call.outputs)
         call = self._calls[-1] if self._calls else None
@@ -201,7 +211,7 @@ class Origin:
         return not self.scene.optimizers and self.step > 0
 
     def _worth_testing(self) -> list[nn.Parameter]:
-        """Small parameters over the whole depth; the first, which a bad gradient reaches from behind, is tested always."""
+        """Small parameters over the whole depth; the first, which bad gradients reach from behind it, comes first."""
         present = [each for _, each in self.scene.parameters if each.grad is not None and not each.grad.is_sparse]
         small = [each for each in present if each.numel() <= SMALL] or sorted(present, key=Tensor.numel)[:1]
         return small[:: max(1, len(small) // MOST_TESTED)][:MOST_TESTED]
@@ -209,7 +219,7 @@ class Origin:
     def _judge_gradients(self, moment: Moment) -> None:
         name = self._suspect
         norms = moment.gradient_norms
-        if name is None and norms is not None and norms[1].device.type == "cpu" and self._told_at != self.step:
+        if name is None and norms is not None and self._on_host and self._told_at != self.step:
             bad = torch.nonzero(~torch.isfinite(norms[1])).reshape(-1).tolist() if _sum_is_bad(norms[1]) else []
             parameters = dict(self.scene.parameters)
             bad = [norms[0][place] for place in bad]
@@ -224,10 +234,11 @@ class Origin:
             return
         self._lost = True
         found: Found | None = None
-        call: Call | None = None
-        for call in self._calls:
-            found = replay_backward(self._inner, call, self.scene.device, self._loss.again)
+        call = self._calls[-1] if self._calls else None
+        for each in self._calls:
+            found = replay_backward(self._inner, each, self.scene.device, self._loss.again)
             if found is not None:
+                call = each
                 break
         if found is None:
             found = Found("backward", part="outside", note=_not_reproduced(self._calls))
@@ -275,7 +286,7 @@ class Origin:
         self._told += 1
         self._told_at = self.step
         rows = found.rows or []
-        examples = self.examples() if self.examples is not None and rows else None
+        examples = self._examples() if rows else None
         facts: dict[str, Any] = {
             "direction": found.direction,
             "part": found.part,

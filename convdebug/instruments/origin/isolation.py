@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..probe import attributes_kept, probing, same_random_state
+from convdebug.instruments.probe import attributes_kept, probing, same_random_state
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import losses
+from convdebug.instruments import losses
+
 from .backward import kept_tensors, nodes_behind, operator_of
 from .held import Call
 from .replay import Found
@@ -18,33 +19,8 @@ MOST_NODES = 64
 MOST_KEPT = 4
 MOST_NODES_BEHIND = 5000
 LOOK_AGAIN_EVERY = 256
-LINEAR = frozenset(
-    [
-        "add",
-        "sub",
-        "rsub",
-        "neg",
-        "sum",
-        "mean",
-        "view",
-        "unsafe_view",
-        "reshape_alias",
-        "expand",
-        "squeeze",
-        "unsqueeze",
-        "select",
-        "slice",
-        "index",
-        "gather",
-        "t",
-        "transpose",
-        "permute",
-        "cat",
-        "stack",
-        "clone",
-        "to_copy",
-    ]
-)
+LINEAR = {"add", "sub", "rsub", "neg", "sum", "mean", "view", "unsafe_view", "reshape_alias", "expand", "squeeze"}
+LINEAR |= {"unsqueeze", "select", "slice", "index", "gather", "t", "transpose", "permute", "cat", "stack", "clone"}
 """Operators that make no NaN of numbers."""
 
 AGAIN: dict[str, Callable[..., Tensor]] = {

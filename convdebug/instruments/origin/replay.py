@@ -61,12 +61,12 @@ def replay_backward(
     with _replaying(model, call, device) as trace, torch.enable_grad():
         outputs = tensors_in(run_once(model, call, device, trace))
         begins = _beginnings(call, outputs, loss_again)
-        if not begins:
+        if not begins or not all(finite(output) for output in outputs):
             return None
         backward = BackwardTrace([begin for begin, _ in begins], call.batch)
         try:
             parameters = [each for each in model.parameters() if each.requires_grad]
-            gradients = gradients_of(*zip(*begins, strict=True), parameters)
+            gradients = gradients_of(begins, parameters)
         finally:
             backward.close()
         producer = backward.producer()
@@ -164,8 +164,3 @@ def bad_parameters(model: nn.Module) -> list[str]:
 def weights_of(model: nn.Module) -> dict[str, float]:
     """How large the weights are by now."""
     return {"largest": largest_of([each.detach() for each in model.parameters()])}
-
-
-def all_finite(tensors: list[Tensor]) -> bool:
-    """Whether no tensor holds NaN or infinity."""
-    return all(finite(tensor.detach()) for tensor in tensors)

@@ -103,11 +103,15 @@ class Trace(TorchDispatchMode):
 
     def _seen(self, tensor: Tensor) -> tuple[Source, State]:
         """The source and state of a tensor; it is looked at again only where it was written to since."""
-        source, version, state = self._known.get(id(tensor)) or getattr(tensor, "_convdebug_seen", (OUTSIDE, -1, None))
+        source, version, state = self._last_seen(tensor)
         if state is None or version != tensor._version:
             state = state_of(tensor)
             self._remember(tensor, source, state)
         return source, state
+
+    def _last_seen(self, tensor: Tensor) -> tuple[Source, int, State | None]:
+        known = self._known.get(id(tensor))
+        return known if known is not None else getattr(tensor, "_convdebug_seen", (OUTSIDE, -1, None))
 
     def _remember(self, tensor: Tensor, source: Source, state: State) -> None:
         if id(tensor) in self._known:
@@ -140,7 +144,7 @@ class Trace(TorchDispatchMode):
     ) -> None:
         made = _tensors(output)
         module, kind = self._stack[-1] if self._stack else ("", "")
-        sequence = torch._C._autograd._get_sequence_nr() - 1  # type: ignore[attr-defined]
+        sequence = torch._C._autograd._get_sequence_nr() - 1
         operation = Operation(len(self.operations), name.strip("_"), module, kind, _users_line(), sequence, before)
         uninitialized = name.startswith(("empty", "new_empty"))
         operation.outputs = [FINE if uninitialized else state_of(tensor) for tensor in made]
