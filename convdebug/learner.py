@@ -32,6 +32,8 @@ class Learner:
         self.target, self.model, self.optimizer, self.device = target, model, optimizer, device
         self.scheduler = scheduler
         self.clip = clip
+        given = getattr(target.loss, "ignore_index", None)
+        self._ignored = given if isinstance(given, int) and given >= 0 else None  # a cost on CUDA only where it is used
         half = torch.float16 if device.type == "cuda" and not torch.cuda.is_bf16_supported() else torch.bfloat16
         self._autocast = torch.autocast(device.type, dtype=half, enabled=amp)
         self.scaler = torch.amp.GradScaler(device.type, enabled=amp and half is torch.float16)
@@ -76,7 +78,7 @@ class Learner:
         if self.clip is not None:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
-        self.loss, self.right = loss.detach(), right_answers(scores, labels)
+        self.loss, self.right = loss.detach(), right_answers(scores, labels, self._ignored)
         self.penalty = None if penalty is None else penalty.detach()
         return loss
 
@@ -119,7 +121,7 @@ class Learner:
                 count = _count(inputs)
                 total += loss.to(total) * count
                 examples += count
-                answers = right_answers(scores, labels)
+                answers = right_answers(scores, labels, self._ignored)
                 if answers is not None:
                     right += answers.sum().to(right)
                     judged += answers.numel()
@@ -129,13 +131,17 @@ class Learner:
         return mean, float(right) / judged if judged else None
 
 
-def right_answers(scores: Any, labels: Any) -> Tensor | None:
-    """Which examples are right, for scores (N, C, …) and whole-number labels (N, …); None for anything else."""
+def right_answers(scores: Any, labels: Any, ignored: int | None = None) -> Tensor | None:
+    """Which examples are right, for scores (N, C, …) and whole-number labels (N, …); None for anything else.
+
+    Places whose label is `ignored` are left out.
+    """
     if not isinstance(scores, Tensor) or not isinstance(labels, Tensor) or scores.ndim < 2:
         return None
     if labels.dtype.is_floating_point or labels.shape != scores.shape[:1] + scores.shape[2:]:
         return None
-    return (scores.detach().argmax(1) == labels).flatten()
+    right = scores.detach().argmax(1) == labels
+    return right.flatten() if ignored is None else right[labels != ignored]
 
 
 def rebase(scheduler: Any, factor: float) -> None:

@@ -162,7 +162,10 @@ class Target:
 
     @property
     def expected_initial_loss(self) -> float | None:
-        """ln C for a mean cross entropy over C classes; None for any other loss."""
+        """ln C for a mean cross entropy over C classes, ln 2 for a mean binary one; None for any other loss."""
+        if is_binary_entropy(self.loss):
+            plain = getattr(self.loss, "weight", None) is None and getattr(self.loss, "pos_weight", None) is None
+            return math.log(2) if plain and getattr(self.loss, "reduction", "mean") == "mean" else None
         kinds = (nn.CrossEntropyLoss, nn.NLLLoss)
         known = isinstance(self.loss, kinds) or self.loss in (nn.functional.cross_entropy, nn.functional.nll_loss)
         return math.log(self.num_classes) if known and self.num_classes else None
@@ -183,6 +186,12 @@ class Target:
         if self.config is not None:
             return Target.from_config(self.config.changed(**NO_REGULARIZATION))
         return regularization.off(self)
+
+
+def is_binary_entropy(loss: Any) -> bool:
+    """Whether a loss is torch's binary cross entropy, of logits or of probabilities."""
+    functions = (nn.functional.binary_cross_entropy_with_logits, nn.functional.binary_cross_entropy)
+    return isinstance(loss, nn.BCEWithLogitsLoss | nn.BCELoss) or loss in functions
 
 
 def class_count(outputs: Any, labels: Any) -> int | None:

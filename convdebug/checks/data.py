@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from convdebug.batches import call_model, split_batch, to_device
-from convdebug.checks.bench import Bench, Outcome
+from convdebug.batches import split_batch, to_device
+from convdebug.checks.bench import Bench, Outcome, Skipped
+from convdebug.checks.probing import answer_of, tensors_in
 from convdebug.checks.survey import Survey, rows_of
 from convdebug.checks.workers import identical_workers
 from convdebug.target import Target, without_augmentation
@@ -53,8 +54,11 @@ def _first_batch(bench: Bench) -> int | None:
     batch = to_device(bench.target.training_data_sample(_SHOWN), bench.device)
     inputs, labels = split_batch(batch)
     model = bench.target.build(bench.seed).to(bench.device).eval()
-    with torch.no_grad():
-        scores = call_model(model, inputs)
+    try:
+        with torch.no_grad():
+            scores = answer_of(bench, model, inputs)
+    except Skipped:
+        return None  # its own train_step knows how to call it
     outputs = _score_count(scores, labels)
     chance = bench.target.expected_initial_loss
     if chance and outputs and _within(labels, outputs, _ignored(bench.target)):
@@ -103,12 +107,18 @@ def _survey(bench: Bench, split: str, seconds: float) -> Survey:
     for number, batch in enumerate(_plain_batches(bench.target, split)):
         inputs, labels = split_batch(batch)
         numbers = survey.take(inputs, labels)
-        if group is not None:
+        if group is not None and not _are_indices(inputs):
             group.append(number, numbers)
         bench.progress(survey.examined, survey.total or survey.examined, f"{split} examples")
         if time.perf_counter() > ends:
             break
     return survey
+
+
+def _are_indices(inputs: Any) -> bool:
+    """Whether the first tensor of the inputs holds tokens or other places in a table, which have no scale."""
+    first = next(iter(tensors_in(inputs)), None)
+    return first is not None and first.dtype in (torch.int64, torch.int32, torch.bool)
 
 
 def _plain_batches(target: Target, split: str) -> Iterator[Any]:
@@ -117,7 +127,8 @@ def _plain_batches(target: Target, split: str) -> Iterator[Any]:
 
 
 def _named(target: Target, counts: Counter[int]) -> dict[str, int]:
-    return {str(label): counts[label] for label in sorted(counts)}
+    ignored = _ignored(target)
+    return {str(label): counts[label] for label in sorted(counts) if label != ignored}
 
 
 def _out_of_range(bench: Bench, surveys: list[Survey], outputs: int | None) -> list[Diagnosis]:

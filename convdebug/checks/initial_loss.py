@@ -11,7 +11,7 @@ from convdebug.batches import call_model, split_batch
 from convdebug.checks.bench import Bench, Outcome, Skipped
 from convdebug.rules.initial_loss_off import severity_of
 from convdebug.search.short_training import held_batches, seed_all
-from convdebug.target import Target
+from convdebug.target import Target, is_binary_entropy
 from convdebug_sessions import Diagnosis, Remedy
 
 SEEDS = 5
@@ -19,7 +19,7 @@ BATCHES = 2
 
 
 def run(bench: Bench) -> Outcome:
-    """Mean loss over seeds and batches against the loss of saying nothing: ln C, ln 2, or that of answering zero."""
+    """Mean loss over seeds and batches against that of knowing nothing: ln C, ln 2, or the best constant answer."""
     if bench.target.train_step is not None:
         raise Skipped("the target has its own train_step, so its loss cannot be computed apart from a step")
     plain = bench.target.without_regularization()
@@ -53,13 +53,23 @@ def _losses(bench: Bench, target: Target, batches: Sequence[Any]) -> tuple[list[
 
 
 def _chance(target: Target, scores: Any, labels: Any) -> float | None:
-    """ln C where that is known, else the loss of answering zero to everything (ln 2 for logits, the labels' size)."""
+    """ln C or ln 2 where that is known, else the loss of one answer to everything (the labels' variance for MSE)."""
     if target.expected_initial_loss is not None:
         return target.expected_initial_loss
     if not isinstance(scores, torch.Tensor) or not scores.is_floating_point():
         return None
-    chance = float(target.loss(torch.zeros_like(scores), labels))
+    chance = float(target.loss(_one_answer(target, scores, labels), labels))
     return chance if math.isfinite(chance) and chance > 0 else None
+
+
+def _one_answer(target: Target, scores: torch.Tensor, labels: Any) -> torch.Tensor:
+    """The mean of the labels where they are numbers like the scores; a half for probabilities; else zero."""
+    if is_binary_entropy(target.loss):
+        return torch.full_like(scores, 0.5 if "Logits" not in type(target.loss).__name__ else 0.0)
+    numbers = isinstance(labels, torch.Tensor) and labels.is_floating_point() and labels.shape == scores.shape
+    if numbers and not bool(((labels == 0) | (labels == 1)).all()):
+        return labels.mean(0, keepdim=True).expand_as(scores).to(scores)
+    return torch.zeros_like(scores)
 
 
 def _summary(target: Target, loss: float, spread: float, chance: float | None, count: int) -> str:
@@ -67,8 +77,8 @@ def _summary(target: Target, loss: float, spread: float, chance: float | None, c
     if chance is None:
         return text + "; what chance gives is not known for this loss"
     if target.expected_initial_loss is not None:
-        return text + f"; chance gives ln {target.num_classes} = {chance:.4f}"
-    return text + f"; answering zero to everything gives {chance:.4f}"
+        return text + f"; chance gives ln {round(math.exp(chance))} = {chance:.4f}"
+    return text + f"; one and the same answer to everything gives {chance:.4f}"
 
 
 def _diagnoses(

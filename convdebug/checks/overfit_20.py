@@ -19,6 +19,8 @@ from convdebug_sessions import Diagnosis, Remedy
 EXAMPLES = 20
 STEPS = 1000
 COST = 0.01
+OF_THE_SPREAD = 0.02
+"""Where numbers are to be predicted: the cost that is wanted, against that of answering their mean every time."""
 PLAIN_RATES = (1e-3, 1e-2, 1e-1)
 _BLOWN = 3.0
 _TOO_LOW = 0.01
@@ -31,19 +33,20 @@ class Attempt:
 
     name: str
     lr: float | None
+    wanted: float = COST
     costs: list[float] = field(default_factory=list)
     accuracies: list[float | None] = field(default_factory=list)
 
     @property
     def reached(self) -> bool:
-        """Cost below 0.01 and every example right (where there are classes)."""
-        return bool(self.costs) and self.costs[-1] < COST and self.accuracies[-1] in (None, 1.0)
+        """Cost below what is wanted and every example right (where there are classes)."""
+        return bool(self.costs) and self.costs[-1] < self.wanted and self.accuracies[-1] in (None, 1.0)
 
     @property
     def diverged(self) -> bool:
         """Not finite, or for good above three times the first cost."""
         last = self.costs[-1]
-        return not math.isfinite(last) or last > _BLOWN * max(abs(self.costs[0]), COST)
+        return not math.isfinite(last) or last > _BLOWN * max(abs(self.costs[0]), self.wanted)
 
     @property
     def cost(self) -> float:
@@ -64,6 +67,7 @@ class Attempt:
             "steps": len(self.costs) - 1,
             "first_cost": self.costs[0],
             "cost": self.costs[-1],
+            "wanted": self.wanted,
             "accuracy": self.accuracies[-1],
             "reached": self.reached,
         }
@@ -74,7 +78,9 @@ def run(bench: Bench) -> Outcome:
     target = bench.target.without_regularization()
     batch = to_device(target.training_data_sample(EXAMPLES), bench.device)
     attempts: list[Attempt] = []
+    wanted = wanted_cost(target, batch)
     for learner, attempt, seconds in _attempts(bench, target):
+        attempt.wanted = wanted
         attempts.append(attempt)
         _learn(bench, learner, attempt, batch, sum(len(one.costs) for one in attempts), seconds)
         if attempt.reached:
@@ -82,7 +88,25 @@ def run(bench: Bench) -> Outcome:
     best = next((one for one in attempts if one.reached), min(attempts, key=lambda one: one.cost))
     measured = best.as_json() | {"attempts": [one.as_json() for one in attempts], "kept": list(target.kept)}
     diagnoses = _diagnoses(bench, target, attempts, best, batch)
-    return Outcome(_summary(best, batch, target), measured, {"cost": COST, "accuracy": 1.0}, diagnoses)
+    return Outcome(_summary(best, batch, target), measured, {"cost": wanted, "accuracy": 1.0}, diagnoses)
+
+
+def wanted_cost(target: Target, batch: Any) -> float:
+    """0.01; a share of their spread where the labels are numbers, whatever their unit."""
+    labels = split_batch(batch)[1]
+    if (
+        not isinstance(labels, torch.Tensor)
+        or not labels.is_floating_point()
+        or target.expected_initial_loss is not None
+    ):
+        return COST
+    if bool(((labels >= 0) & (labels <= 1)).all()):
+        return COST
+    try:
+        spread = float(target.loss(labels.mean(0, keepdim=True).expand_as(labels), labels))
+    except Exception:
+        return COST  # a loss that takes something else than numbers like the labels
+    return OF_THE_SPREAD * spread if math.isfinite(spread) and spread > 0 else COST
 
 
 def _attempts(bench: Bench, target: Target) -> Iterator[tuple[Learner, Attempt, float]]:
@@ -125,7 +149,7 @@ def _step(learner: Learner, attempt: Attempt, batch: Any) -> None:
 
 
 def _for_good(attempt: Attempt) -> bool:
-    limit = 10 * _BLOWN * max(abs(attempt.costs[0]), COST)
+    limit = 10 * _BLOWN * max(abs(attempt.costs[0]), attempt.wanted)
     return len(attempt.costs) > 20 and min(attempt.costs[-20:]) > limit
 
 
@@ -192,14 +216,15 @@ def _not_learned(bench: Bench, target: Target, attempts: list[Attempt], best: At
     rule = "loss-not-decreasing" if _hardly_moved(best) else "loss-plateau"
     message = (
         f"The same {EXAMPLES} examples are not learned by heart: the lowest cost is {best.costs[-1]:.4g} (it began at "
-        f"{best.costs[0]:.4g}, {COST} is wanted) after {len(best.costs) - 1} updates without regularization. {tried}."
+        f"{best.costs[0]:.4g}, {best.wanted:.3g} is wanted) after {len(best.costs) - 1} updates without "
+        f"regularization. {tried}."
     )
     finding = bench.finding(
         rule,
         "warning" if learned and not causes else "error",
         message,
         steps=(0, max(len(one.costs) for one in attempts)),
-        evidence={"cost": best.costs[-1], "first_cost": best.costs[0], "wanted": COST},
+        evidence={"cost": best.costs[-1], "first_cost": best.costs[0], "wanted": best.wanted},
         caused_by=causes[0].rule if causes else None,
         remedies=_remedies(learned),
     )

@@ -202,7 +202,7 @@ class _Sweep:
         total = plan.seeds * len(plan.rates)
         for seed in range(plan.seeds):
             weights, batches = self._start(seed, plan)
-            before = mean_loss(self._learner(weights, 1.0, seed), batches[-plan.tail :])
+            before = self._before(weights, batches[-plan.tail :], seed)
             for rate in plan.rates:
                 if seed and time.perf_counter() > deadline:
                     return done
@@ -213,6 +213,12 @@ class _Sweep:
     def _start(self, seed: int, plan: Plan) -> tuple[nn.Module, list[Any]]:
         order = np.random.default_rng(seed).permutation(len(self.pool))
         return self.target.build(seed), [self.pool[order[step % len(order)]] for step in range(plan.steps)]
+
+    def _before(self, weights: nn.Module, batches: Sequence[Any], seed: int) -> float:
+        """The loss of fresh weights; a target's own train_step tells it at a rate of 0."""
+        if self.target.train_step is None:
+            return mean_loss(self._learner(weights, 1.0, seed), batches)
+        return float(np.mean(list(self._losses(weights, batches, 0.0, seed))))
 
     def _learner(self, weights: nn.Module, rate: float, seed: int) -> Learner:
         seed_all(seed)

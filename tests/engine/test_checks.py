@@ -256,7 +256,7 @@ def test_initial_loss_sees_shapes_that_broadcast(tmp_path):
     )  # fmt: skip
     result = one(tmp_path, made, "initial-loss")
     assert "loss-shape-broadcast" in rules_of(result)
-    assert "answering zero" in result.summary
+    assert "one and the same answer" in result.summary
 
 
 # overfit-20

@@ -327,7 +327,7 @@ KINDS = [
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.__name__ for kind in KINDS])
 def test_a_healthy_target_passes_or_skips_every_check(tmp_path, kind):
     with Recorder.create(tmp_path / "check.convdebug") as recorder:
-        report = run_checks(kind(), recorder, budget_s=12.0)
+        report = run_checks(kind(), recorder, skip=["lr-sweep", "throughput"], budget_s=60.0)
     told = {
         check.id: f"{check.status}: {check.summary}" for check in report.checks if check.status not in ("pass", "skip")
     }
