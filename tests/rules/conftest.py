@@ -204,13 +204,6 @@ ILL: dict[str, Ill] = {
     "train-mode-while-validating": "validated_awake",
     "optimizer-not-stepping": "never_stepped",
     "steps-skipped": "half_of_the_steps_skipped",
-    "train-val-overlap": "validation_examples_trained_on",
-    "splits-differ-in-scale": "validation_of_another_scale",
-    "duplicate-examples": "every_example_twice",
-    "identical-augmentation": "workers_of_one_mind",
-    "not-deterministic": "another_order_each_time",
-    "sync-bound": waits_for_the_device,
-    "device-idle": device_unused,
     "labels-unrelated-to-inputs": "labels_by_lot",
     "graph-kept-alive": "losses_summed_with_their_graphs",
     "batch-norm-small-batch": {

@@ -400,51 +400,6 @@ def sorted_by_class() -> Target:
     return target((inputs[order], labels[order]), shuffle=False, batch_size=16)
 
 
-def validation_examples_trained_on() -> Target:
-    """A fifth of the validation examples stand in the training data."""
-    inputs, labels = (tensor.clone() for tensor in pictures(1))
-    known = pictures()
-    inputs[:128], labels[:128] = known[0][:128], known[1][:128]
-    return target(val_data=(inputs, labels))
-
-
-def validation_of_another_scale() -> Target:
-    """Validation inputs that nobody scaled."""
-    inputs, labels = pictures(1)
-    return target(val_data=(inputs * 40 + 120, labels))
-
-
-def every_example_twice() -> Target:
-    """The same file read twice."""
-    inputs, labels = pictures()
-    return target((inputs.repeat(2, 1, 1, 1), labels.repeat(2)))
-
-
-class Noisy(Dataset):
-    """Pictures with fresh noise, drawn from a generator of the data set's own."""
-
-    def __init__(self) -> None:
-        self.inputs, self.labels = pictures()
-        self.generator = torch.Generator().manual_seed(5)
-
-    def __len__(self) -> int:
-        return EXAMPLES
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        noise = torch.randn(self.inputs[index].shape, generator=self.generator)
-        return self.inputs[index] + 0.1 * noise, self.labels[index]
-
-
-def workers_of_one_mind() -> Target:
-    """Two workers, each with a copy of the same generator."""
-    return target(Noisy(), num_workers=2)
-
-
-def another_order_each_time() -> Target:
-    """A generator that nobody seeds again."""
-    return target(Noisy())
-
-
 def wide_net() -> nn.Module:
     """Room enough to learn anything by heart."""
     return nn.Sequential(nn.Flatten(), nn.Linear(192, 256), nn.ReLU(), nn.Linear(256, CLASSES))
