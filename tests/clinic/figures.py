@@ -34,10 +34,17 @@ def figures(results: Sequence[Result]) -> dict[str, Any]:
         "halves": {half: counts([each for each in results if each.half == half]) for half in ("tuned", "held")},
         "families": {name: counts([each for each in results if each.family == name]) for name in families(results)},
         "ways": {way: counts([each for each in results if each.way == way]) for way in ("target", "watch", "run")},
-        "rules": {rule: counts([each for each in results if each.rules[:1] == (rule,)]) for rule in rules},
+        "rules": {rule: _of_rule(rule, results) for rule in rules},
         "misses": [_miss(each) for each in results if each.rules and not each.right_first],
         "alarms": [_miss(each) for each in results if not each.rules and each.alarms],
     }
+
+
+def _of_rule(rule: str, results: Sequence[Result]) -> dict[str, int]:
+    found = counts([each for each in results if each.rules[:1] == (rule,)])
+    alarms = sum(rule in each.alarms for each in results if not each.rules)
+    kept = {key: found[key] for key in ("detected", "right", "right_first")}
+    return {"runs": found["sick"], **kept, "false_alarms": alarms}
 
 
 def families(results: Iterable[Result]) -> list[str]:
