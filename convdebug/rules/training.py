@@ -50,7 +50,8 @@ def progress(facts: Facts) -> Progress:
     rows = len(values)
     recent = values[-max(1, min(50, rows // 10)) :]
     now = level(recent) if rows and np.isfinite(recent).mean() > 0.5 else float("nan")
-    chance = float("nan") if trains_beside_another(facts) else chance_loss(facts)
+    several = sum(name.startswith("loss/") for name in facts.names) > 1  # guessing says nothing about their sum
+    chance = float("nan") if several or trains_beside_another(facts) else chance_loss(facts)
     return Progress(rows, first_loss(facts), now, chance)
 
 
