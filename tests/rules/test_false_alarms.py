@@ -219,3 +219,27 @@ def test_a_frozen_batch_norm_may_see_few_examples(written, synthetic):
 def test_a_window_of_graphs_that_is_kept_on_purpose(written, synthetic):
     graphs = {"graph/marked": np.arange(200.0), "graph/alive": np.minimum(np.arange(200.0), 20)}
     assert severe(written({"train/loss": synthetic.falling(200)}, graphs)) == []
+
+@pytest.mark.parametrize("loss", [np.full(600, 1.3), np.linspace(0.7, 4.0, 600)])
+def test_the_loss_of_one_of_two_adversaries(tmp_path, synthetic, loss):
+    path = tmp_path / "adversaries.convdebug"
+    with Recorder.create(path) as recorder:
+        for kind in ("watch", "watch"):
+            columns = {"train/loss": noisy(loss), "time/wall": np.linspace(0.0, 1000.0, 600)}
+            synthetic.write_run(recorder, columns, kind=kind, info={"expected_initial_loss": math.log(2)})
+    with Session.open(path) as session:
+        found = [each.rule for run in session.runs for each in diagnose(session, run.id) if each.severity == "error"]
+    assert "loss-not-decreasing" not in found
+    assert "loss-diverged" not in found
+
+
+def test_a_two_way_loss_summed_over_pixels(written, synthetic):
+    info = {"expected_initial_loss": None, "num_classes": None, "batch_size": 64}
+    info["loss"] = {"name": "binary_cross_entropy", "reduction": "sum"}
+    loss = noisy(np.geomspace(44.7, 27.3, 400))
+    assert severe(written({"train/loss": loss, "loss/binary_cross_entropy": 64 * loss}, info=info)) == []
+
+
+def test_a_distillation_beside_a_cross_entropy_that_starts_at_chance(written, synthetic):
+    groups = {"train/loss": 3.3 * synthetic.falling(300), "loss/cross_entropy": synthetic.falling(300)}
+    assert severe(written(groups | {"loss/kl_div": 5 * synthetic.falling(300)})) == []
