@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from convdebug.instruments.origin.backward import operator_of
 from convdebug.instruments.origin.isolation import isolated
@@ -75,6 +76,18 @@ class Shared(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.b(self.grow(self.grow(self.a(x).clamp(-0.1, 0.1))))
+
+
+class Checkpointed(nn.Module):
+    """Part of the forward is done again in the backward pass."""
+
+    def __init__(self, reentrant: bool) -> None:
+        super().__init__()
+        self.a, self.b, self.reentrant = nn.Linear(6, 8), nn.Linear(8, 4), reentrant
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = checkpoint(lambda each: (self.a(each) * 0).sqrt(), x.requires_grad_(), use_reentrant=self.reentrant)
+        return self.b(hidden)
 
 
 class Counting(nn.Module):
@@ -172,6 +185,16 @@ CASES: dict[str, Case] = {
         lambda: net(lambda x: (x * 0).sqrt()),
         {**BACK_IN_APPLY, "operator": "sqrt"},
         loss=lambda output, labels: (output.sum(1) - labels).pow(2).mean(),
+    ),
+    "checkpointed": Case(lambda: Checkpointed(False), {"direction": "backward", "module": "", "operator": "sqrt"}),
+    "checkpointed by reentrance": Case(
+        lambda: Checkpointed(True), {"direction": "backward", "part": "model", "module": None, "operator": None}
+    ),
+    "weights behind a parametrization": Case(
+        lambda: nn.Sequential(
+            nn.utils.parametrizations.weight_norm(nn.Linear(6, 8)), Apply(lambda x: (x * 0).sqrt()), nn.Linear(8, 4)
+        ),
+        {"direction": "backward", "module": "1", "operator": "sqrt"},
     ),
     "root of zero in the loss": Case(
         loss=lambda output, labels: entropy(output, labels) + ((output * 0) ** 2).sum().sqrt(),
@@ -353,7 +376,10 @@ class Late:
         self.here = True
 
 
-def test_a_flag_that_arrives_after_the_update_claims_no_producer(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("here", "direction", "operator"), [(False, "unknown", None), (True, "forward", "sqrt")])
+def test_a_device_that_runs_behind_is_judged_in_time_or_claims_no_producer(
+    here: bool, direction: str, operator: str | None, tmp_path: Path
+) -> None:
     model = net(torch.sqrt)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with watch(model, optimizer, session=tmp_path / "run.convdebug") as watched:
@@ -370,11 +396,13 @@ def test_a_flag_that_arrives_after_the_update_claims_no_producer(tmp_path: Path)
             loss = entropy(model(torch.randn(8, 6)), torch.arange(8) % 4)
             optimizer.zero_grad()
             loss.backward()
+            for arrival in arrivals:
+                arrival.here = here
             optimizer.step()
             watched.step(loss.detach())
     found = events_of(tmp_path / "run.convdebug")
-    assert [(each.step, each.data["direction"], each.data["operator"]) for each in found] == [(0, "unknown", None)]
-    assert "producer is unknown" in found[0].data["note"]
+    assert [(each.step, each.data["direction"], each.data["operator"]) for each in found] == [(0, direction, operator)]
+    assert ("producer is unknown" in found[0].data["note"]) is not here
 
 
 def test_the_examples_of_the_batch_are_numbered_as_in_the_data_set(tmp_path: Path) -> None:

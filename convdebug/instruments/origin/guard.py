@@ -113,6 +113,8 @@ class Origin:
     def before_update(self, optimizer: Optimizer, moment: Moment) -> None:
         """The optimizer is about to step: the last moment at which the weights are those of the forward pass."""
         self._updating = True
+        if not self._on_host:
+            self._guarded(self.scene.readback.collect)  # what has arrived by now is judged in time
         if getattr(optimizer, "found_inf", None) is None:  # a fused optimizer skips by itself what a scaler tells it to
             self._guarded(lambda: self._judge_gradients(moment))
         self._suspect = None
