@@ -13,6 +13,22 @@ import torch
 from torch import nn
 
 CONTAINERS = (list, dict, set, deque)
+_depth = [0]
+
+
+def is_probing() -> bool:
+    """Whether the pass under way is our own, not the user's."""
+    return _depth[0] > 0
+
+
+@contextmanager
+def probing() -> Iterator[None]:
+    """Inside, passes are our own."""
+    _depth[0] += 1
+    try:
+        yield
+    finally:
+        _depth[0] -= 1
 
 
 @contextmanager
@@ -24,7 +40,7 @@ def unnoticed(model: nn.Module, evaluation: bool = False) -> Iterator[None]:
         for name, buffer in module._buffers.items()
         if buffer is not None
     ]
-    with ExitStack() as stack, torch.no_grad():
+    with ExitStack() as stack, probing(), torch.no_grad():
         stack.enter_context(same_random_state())
         for module in list(model.modules()):
             stack.enter_context(attributes_kept(module))

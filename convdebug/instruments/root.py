@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from .instrument import Moment
+from .probe import is_probing
 
 
 class Root:
@@ -36,7 +37,7 @@ class Root:
 
     def _enter(self, _model: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         moment = self.moment
-        if moment is None or not torch.is_grad_enabled():
+        if moment is None or not torch.is_grad_enabled() or is_probing():
             return
         if moment.inputs is None:
             moment.inputs, moment.keywords = inputs, keywords
@@ -46,7 +47,7 @@ class Root:
 
     def _leave(self, _model: nn.Module, _inputs: Any, output: Any) -> None:
         moment = self.moment
-        if moment is None or not torch.is_grad_enabled():
+        if moment is None or not torch.is_grad_enabled() or is_probing():
             return
         if moment.timeline is not None:
             moment.timeline.end("forward")

@@ -93,16 +93,16 @@ class Checkpointed(nn.Module):
 class Counting(nn.Module):
     """Works otherwise at its fourth call, and keeps what it saw: run again, it must not count."""
 
-    def __init__(self) -> None:
+    def __init__(self, function: Callable[[Tensor], Tensor] = torch.log) -> None:
         super().__init__()
-        self.a, self.b = nn.Linear(6, 8), nn.Linear(8, 4)
+        self.a, self.b, self.function = nn.Linear(6, 8), nn.Linear(8, 4), function
         self.calls, self.seen = 0, []
 
     def forward(self, x: Tensor) -> Tensor:
         self.calls += 1
         self.seen.append(len(x))
         hidden = self.a(x)
-        return self.b(hidden.log() if self.calls == 4 else hidden)
+        return self.b(self.function(hidden) if self.calls == 4 else hidden)
 
 
 def entropy(output: Any, labels: Tensor) -> Tensor:
@@ -180,6 +180,11 @@ CASES: dict[str, Case] = {
     ),
     "acos at one, going back": Case(
         lambda: net(lambda x: torch.acos(torch.tanh(x * 1000))), {**BACK_IN_APPLY, "operator": "acos"}
+    ),
+    "root of zero, at the fourth call alone": Case(
+        lambda: Counting(lambda x: (x * 0).sqrt()),
+        {"direction": "backward", "part": "outside", "operator": None},
+        step=3,
     ),
     "going back from a loss by hand": Case(
         lambda: net(lambda x: (x * 0).sqrt()),

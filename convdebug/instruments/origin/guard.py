@@ -123,9 +123,8 @@ class Origin:
         self._updating = False
 
     def attempted(self) -> None:
-        """A gradient scaler is asked to step: its infinities are on purpose, and it skips the update itself."""
+        """A gradient scaler is asked to step: its infinities are on purpose, and it then skips the update itself."""
         self._scaled = True
-        self._suspect = None
 
     def _guarded(self, act: Callable[[], None]) -> None:
         if not self._running or self._told >= MOST_EVENTS:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from convdebug.instruments.probe import attributes_kept, same_random_state
+from convdebug.instruments.probe import attributes_kept, probing, same_random_state
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def isolated(model: nn.Module) -> Iterator[None]:
     new version of anything, and no hook that hangs on a parameter may be called.
     """
     copies: dict[int, Tensor] = {}
-    with ExitStack() as stack:
+    with ExitStack() as stack, probing():
         stack.enter_context(same_random_state())
         for module in list(model.modules()):
             stack.enter_context(attributes_kept(module))
