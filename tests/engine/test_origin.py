@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from convdebug.instruments.origin.backward import operator_of
 from convdebug.instruments.origin.isolation import isolated
@@ -77,19 +78,31 @@ class Shared(nn.Module):
         return self.b(self.grow(self.grow(self.a(x).clamp(-0.1, 0.1))))
 
 
+class Checkpointed(nn.Module):
+    """Part of the forward is done again in the backward pass."""
+
+    def __init__(self, reentrant: bool) -> None:
+        super().__init__()
+        self.a, self.b, self.reentrant = nn.Linear(6, 8), nn.Linear(8, 4), reentrant
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = checkpoint(lambda each: (self.a(each) * 0).sqrt(), x.requires_grad_(), use_reentrant=self.reentrant)
+        return self.b(hidden)
+
+
 class Counting(nn.Module):
     """Works otherwise at its fourth call, and keeps what it saw: run again, it must not count."""
 
-    def __init__(self) -> None:
+    def __init__(self, function: Callable[[Tensor], Tensor] = torch.log) -> None:
         super().__init__()
-        self.a, self.b = nn.Linear(6, 8), nn.Linear(8, 4)
+        self.a, self.b, self.function = nn.Linear(6, 8), nn.Linear(8, 4), function
         self.calls, self.seen = 0, []
 
     def forward(self, x: Tensor) -> Tensor:
         self.calls += 1
         self.seen.append(len(x))
         hidden = self.a(x)
-        return self.b(hidden.log() if self.calls == 4 else hidden)
+        return self.b(self.function(hidden) if self.calls == 4 else hidden)
 
 
 def entropy(output: Any, labels: Tensor) -> Tensor:
@@ -168,10 +181,25 @@ CASES: dict[str, Case] = {
     "acos at one, going back": Case(
         lambda: net(lambda x: torch.acos(torch.tanh(x * 1000))), {**BACK_IN_APPLY, "operator": "acos"}
     ),
+    "root of zero, at the fourth call alone": Case(
+        lambda: Counting(lambda x: (x * 0).sqrt()),
+        {"direction": "backward", "part": "outside", "operator": None},
+        step=3,
+    ),
     "going back from a loss by hand": Case(
         lambda: net(lambda x: (x * 0).sqrt()),
         {**BACK_IN_APPLY, "operator": "sqrt"},
         loss=lambda output, labels: (output.sum(1) - labels).pow(2).mean(),
+    ),
+    "checkpointed": Case(lambda: Checkpointed(False), {"direction": "backward", "module": "", "operator": "sqrt"}),
+    "checkpointed by reentrance": Case(
+        lambda: Checkpointed(True), {"direction": "backward", "part": "model", "module": None, "operator": None}
+    ),
+    "weights behind a parametrization": Case(
+        lambda: nn.Sequential(
+            nn.utils.parametrizations.weight_norm(nn.Linear(6, 8)), Apply(lambda x: (x * 0).sqrt()), nn.Linear(8, 4)
+        ),
+        {"direction": "backward", "module": "1", "operator": "sqrt"},
     ),
     "root of zero in the loss": Case(
         loss=lambda output, labels: entropy(output, labels) + ((output * 0) ** 2).sum().sqrt(),
@@ -353,7 +381,10 @@ class Late:
         self.here = True
 
 
-def test_a_flag_that_arrives_after_the_update_claims_no_producer(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("here", "direction", "operator"), [(False, "unknown", None), (True, "forward", "sqrt")])
+def test_a_device_that_runs_behind_is_judged_in_time_or_claims_no_producer(
+    here: bool, direction: str, operator: str | None, tmp_path: Path
+) -> None:
     model = net(torch.sqrt)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with watch(model, optimizer, session=tmp_path / "run.convdebug") as watched:
@@ -370,11 +401,13 @@ def test_a_flag_that_arrives_after_the_update_claims_no_producer(tmp_path: Path)
             loss = entropy(model(torch.randn(8, 6)), torch.arange(8) % 4)
             optimizer.zero_grad()
             loss.backward()
+            for arrival in arrivals:
+                arrival.here = here
             optimizer.step()
             watched.step(loss.detach())
     found = events_of(tmp_path / "run.convdebug")
-    assert [(each.step, each.data["direction"], each.data["operator"]) for each in found] == [(0, "unknown", None)]
-    assert "producer is unknown" in found[0].data["note"]
+    assert [(each.step, each.data["direction"], each.data["operator"]) for each in found] == [(0, direction, operator)]
+    assert ("producer is unknown" in found[0].data["note"]) is not here
 
 
 def test_the_examples_of_the_batch_are_numbered_as_in_the_data_set(tmp_path: Path) -> None:

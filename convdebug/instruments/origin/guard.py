@@ -114,6 +114,8 @@ class Origin:
     def before_update(self, optimizer: Optimizer, moment: Moment) -> None:
         """The optimizer is about to step: the last moment at which the weights are those of the forward pass."""
         self._updating = True
+        if not self._on_host:
+            self._guarded(self.scene.readback.collect)  # what has arrived by now is judged in time
         if getattr(optimizer, "found_inf", None) is None:  # a fused optimizer skips by itself what a scaler tells it to
             self._guarded(lambda: self._judge_gradients(moment))
         self._suspect = None
@@ -122,9 +124,8 @@ class Origin:
         self._updating = False
 
     def attempted(self) -> None:
-        """A gradient scaler is asked to step: its infinities are on purpose, and it skips the update itself."""
+        """A gradient scaler is asked to step: its infinities are on purpose, and it then skips the update itself."""
         self._scaled = True
-        self._suspect = None
 
     def _guarded(self, act: Callable[[], None]) -> None:
         if not self._running or self._told >= MOST_EVENTS:

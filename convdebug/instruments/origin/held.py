@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from convdebug.instruments.probe import is_probing
+
 from .isolation import tensors_in, versions_of
 
 MOST_CALLS = 16
@@ -81,7 +83,7 @@ class Door:
         self._last = None
 
     def _enter(self, _model: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+        if torch.compiler.is_compiling() or not torch.is_grad_enabled() or is_probing():
             return
         plain = len(inputs) == 1 and not keywords and type(inputs[0]) is Tensor and not inputs[0].is_inference()
         kind = self._kind
@@ -97,7 +99,7 @@ class Door:
 
     def _leave(self, _model: nn.Module, _inputs: Any, output: Any) -> None:
         call = self._last
-        if call is None or torch.compiler.is_compiling() or not torch.is_grad_enabled():
+        if call is None or is_probing() or torch.compiler.is_compiling() or not torch.is_grad_enabled():
             return
         self._last = None
         call.left = True

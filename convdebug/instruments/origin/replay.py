@@ -11,11 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .backward import BackwardTrace, Failure, gradients_of
+from .backward import BackwardTrace, Failure, gradients_of, nodes_behind
 from .held import Call, as_it_was
 from .isolation import copied, isolated, tensors_in
 from .statistics import described, finite, largest_of, state_of
 from .trace import Operation, Source, Trace, code_at, producer_of
+
+REENTRANT = "a reentrant checkpoint cannot be looked into; use_reentrant=False can"
 
 
 @dataclass
@@ -71,7 +73,10 @@ def replay_backward(
             backward.close()
         producer = backward.producer()
         if producer is None or all(finite(gradient) for gradient in gradients):
-            return None
+            hidden = any(
+                "CheckpointFunction" in node.name() for node in nodes_behind([each.grad_fn for each, _ in begins])
+            )
+            return Found("backward", note=REENTRANT) if hidden else None
         return _from_failure(producer, trace, model)
 
 
