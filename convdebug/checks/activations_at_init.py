@@ -155,7 +155,7 @@ def _largest(layers: list[dict[str, Any]], what: str) -> float:
 def _measured(layers: list[dict[str, Any]]) -> dict[str, Any]:
     path = _path(layers)
     first, last = path[0]["deviation"], path[-1]["deviation"]
-    return {
+    measured = {
         "first deviation": first,
         "last deviation": last,
         "factor a layer": (last / first) ** (1 / max(1, len(path) - 1)) if first > 0 and last >= 0 else math.nan,
@@ -165,6 +165,7 @@ def _measured(layers: list[dict[str, Any]]) -> dict[str, Any]:
         "deviations": [each["deviation"] for each in path],
         "means": [each["mean"] for each in path],
     }
+    return {name: value for name, value in measured.items() if isinstance(value, list) or not math.isnan(value)}
 
 
 def _summary(layers: list[dict[str, Any]]) -> str:
@@ -172,10 +173,10 @@ def _summary(layers: list[dict[str, Any]]) -> str:
     text = (
         f"deviation {measured['first deviation']:.3g} after {path[0]['name']} and "
         f"{measured['last deviation']:.3g} after {path[-1]['name']}, "
-        f"× {measured['factor a layer']:.2f} a layer over {len(path)} layers"
+        f"× {measured.get('factor a layer', math.nan):.2f} a layer over {len(path)} layers"
     )
-    if not math.isnan(measured["saturated"]):
+    if "saturated" in measured:
         text += f"; at most {measured['saturated']:.0%} of a layer's values are saturated"
-    if not math.isnan(measured["dead"]):
+    if "dead" in measured:
         text += f"; at most {measured['dead']:.0%} of a layer's units are silent on every example"
     return text

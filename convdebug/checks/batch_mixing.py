@@ -199,14 +199,13 @@ def _tell(bench: Bench, by_gradient: Tensor | None, by_exchange: float, place: s
     gradient = None if by_gradient is None else _others(by_gradient)
     bench.run.event("batch-mixing", 0, gradient=gradient, change=by_exchange, module=place)
     if by_gradient is None:
-        bench.draw(Chart("change", {"change": [1.0, max(by_exchange, _FLOOR)]}, names=["itself", "others"], bars=True,
-                         log_y=True, level=MIXED, level_name="mixed above"))  # fmt: skip
-        return
-    row = by_gradient[0] / by_gradient.max().clamp_min(_FLOOR)
-    names = ["itself", *(f"example {number}" for number in range(2, len(row) + 1))]
-    values = [max(float(each), _FLOOR) for each in row]
-    bench.draw(Chart("influence on the first output", {"influence": values}, names=names, bars=True, log_y=True,
-                     level=MIXED, level_name="mixed above"))  # fmt: skip
+        names, values = ["the others exchanged"], [max(by_exchange, _FLOOR)]
+    else:
+        row = by_gradient[0, 1:] / by_gradient.max().clamp_min(_FLOOR)
+        names = [f"example {number}" for number in range(2, len(row) + 2)]
+        values = [max(float(each), _FLOOR) for each in row]
+    bench.draw(Chart("influence on the first output, against its own", {"influence": values}, names=names, bars=True,
+                     log_y=True, level=MIXED, level_name="mixed above"))  # fmt: skip
 
 
 def _summary(measured: dict[str, Any], known: list[str]) -> str:

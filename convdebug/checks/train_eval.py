@@ -161,8 +161,7 @@ class Drops(TorchFunctionMode):
 def _draw(bench: Bench, training: float, between: float, evaluation: float) -> None:
     values = [max(each, _FLOOR) for each in (training, between, evaluation)]
     names = ["training twice", "training, evaluation", "evaluation twice"]
-    bench.draw(Chart("difference of outputs", {"difference": values}, names=names, bars=True, log_y=True, level=SAME,
-                     level_name="the same below"))  # fmt: skip
+    bench.draw(Chart("difference of outputs", {"difference": values}, names=names, bars=True, log_y=True))
 
 
 def _awake_in_evaluation(bench: Bench, evaluation: Behaviour) -> list[Diagnosis]:

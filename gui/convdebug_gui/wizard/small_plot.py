@@ -80,11 +80,15 @@ class SmallPlot(QWidget):
         longest = max(painter.fontMetrics().horizontalAdvance(name) for name in picture.places)
         every = max(1, math.ceil((min(longest, pixels(96)) + pixels(8)) / width))
         room = min(every * width - pixels(4), box.width())
+        free = 0.0
         for index in range(0, len(picture.places), every):
             middle = box.left() + (index + 0.5) * width
             left = min(max(middle - room / 2, 0), self.width() - room)
             words = painter.fontMetrics().elidedText(picture.places[index], Qt.TextElideMode.ElideLeft, int(room))
-            painter.drawText(QRectF(left, box.bottom() + pixels(6), room, pixels(16)), CENTER, words)
+            wide = painter.fontMetrics().horizontalAdvance(words)
+            if left + (room - wide) / 2 >= free:
+                painter.drawText(QRectF(left, box.bottom() + pixels(6), room, pixels(16)), CENTER, words)
+                free = left + (room + wide) / 2 + pixels(4)
         right = QRectF(box.right() - pixels(240), pixels(2), pixels(240), pixels(14))
         painter.drawText(right, RIGHT, f"against {picture.x_label}" if picture.x_label else "")
 
