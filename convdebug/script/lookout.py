@@ -30,6 +30,8 @@ StartRun = Callable[[str, dict[str, Any]], RunRecorder]
 PATIENCE = 64
 """So many backward passes without any step of an optimizer are taken for accumulation; beyond, each is a step."""
 
+FEW = 3
+
 
 class ScriptStopped(BaseException):
     """Ends a script from within an optimizer's step; no `except Exception` of the script swallows it."""
@@ -65,7 +67,7 @@ class Lookout:
         self._hooks: list[RemovableHandle] = []
         self._originals: list[Any] = []
         self._names: dict[str, int] = {}
-        self._compiles = False
+        self._compiles = self._adversarial = False
         self._blind = False
         self._stopped: str | None = None
 
@@ -175,6 +177,8 @@ class Lookout:
         self.watches.append(watched)
         self.runs.append(run.id)
         watched.start()
+        if self._stepping and self._stepping[0] in watched.optimizers:
+            watched.join_step()
         if note is not None:
             watched.event("note", text=note)
             self._say(note)
@@ -288,11 +292,21 @@ class Lookout:
             self._stopped = str(stop)
         except Exception as problem:
             self._guarded(_raise, problem)
+        for each in self.watches if len(self.watches) > 1 else ():
+            each.others_stepped()
+            if each.discarded > FEW and not self._adversarial:
+                self._say_adversarial()
         limit = self._limits.steps
         if limit is not None and all(each.number >= limit or each.number == 0 for each in self.watches):
             self._stopped = f"stopped after {limit} steps (--steps)"
         if self._stopped is not None and not self._blind:
             raise ScriptStopped(self._stopped)
+
+    def _say_adversarial(self) -> None:
+        """A model's loss goes through another one, whose gradients are thrown away: they train against each other."""
+        self._adversarial = True
+        for each in self.watches:
+            each.run.update_info(adversarial=True)
 
 
 def _raise(problem: Exception) -> None:
