@@ -20,6 +20,7 @@ from convdebug.instruments.pending import first_of
 from convdebug.watch import TrainingStopped, Watch, is_watched, watch
 from convdebug_sessions import RunRecorder
 
+from .criteria import Criteria
 from .doors import Doors
 from .finding import family_of, parameters_of
 from .living import LivingOptimizers
@@ -59,6 +60,8 @@ class Lookout:
         self.backwards = 0
         self._start_run, self._limits, self._say = start_run, limits, say
         self._doors = Doors(self._entered)
+        self._criteria = Criteria()
+        self._looked_for_criteria = False
         self._optimizers = LivingOptimizers()
         self._optimizers_made = 0
         self._settled: weakref.WeakSet[Optimizer] = weakref.WeakSet()
@@ -93,6 +96,7 @@ class Lookout:
         for hook in self._hooks:
             hook.remove()
         self._doors.close()
+        self._criteria.close()
         for each in list(self.watches):
             self._guarded(self._count_step, each)
             if error is not None:
@@ -207,6 +211,9 @@ class Lookout:
 
     def _look_after_backward(self, tensors: Any, gradients: Any) -> None:
         """Settle what was trained without being called as a whole: methods, wrappers made later, raw tensors."""
+        if not self._looked_for_criteria:
+            self._looked_for_criteria = True
+            self._criteria.find()
         for optimizer in self._optimizers:
             if not self._is_settled(optimizer) and any(each.grad is not None for each in parameters_of(optimizer)):
                 self._settled.add(optimizer)
