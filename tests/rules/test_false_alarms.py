@@ -220,6 +220,7 @@ def test_a_window_of_graphs_that_is_kept_on_purpose(written, synthetic):
     graphs = {"graph/marked": np.arange(200.0), "graph/alive": np.minimum(np.arange(200.0), 20)}
     assert severe(written({"train/loss": synthetic.falling(200)}, graphs)) == []
 
+
 @pytest.mark.parametrize("loss", [np.full(600, 1.3), np.linspace(0.7, 4.0, 600)])
 def test_the_loss_of_one_of_two_adversaries(tmp_path, synthetic, loss):
     path = tmp_path / "adversaries.convdebug"
