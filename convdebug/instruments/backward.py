@@ -46,7 +46,7 @@ def stop_listening_to_tensors(told: ToldOfTensors, told_of_grad: Callable[[Any],
     if told in _tensor_listeners:
         _tensor_listeners.remove(told)
     if told_of_grad in _grad_listeners:
-        _grad_listeners.remove(told_of_grad)  # type: ignore[arg-type]
+        _grad_listeners.remove(told_of_grad)
     _unpatch_if_idle()
 
 

@@ -121,12 +121,8 @@ class Ears:
     @harmless
     def _hear_backward(self, begins: bool, tensors: Any, gradients: Any) -> None:
         self.pending.hear(begins, tensors, gradients)
-        if not begins and self.moment.loss_name is not None:
-            known, moment = self.evaluations, self.moment
-            known.training_loss, known.training_reduction = moment.loss_name, moment.loss_reduction or "mean"
-            known.batch_size = (
-                int(moment.scores.shape[0]) if moment.scores is not None and moment.scores.dim() else None
-            )
+        if not begins:
+            self.evaluations.training_is(self.moment)
         self.evaluations.backward()
 
     @harmless

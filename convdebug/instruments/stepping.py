@@ -138,7 +138,7 @@ def _remember_what_is_scaled() -> None:
             del _scaled[:-MOST_SCALED]
         return scaled
 
-    torch.amp.GradScaler.scale = scale  # type: ignore[method-assign]
+    torch.amp.GradScaler.scale = scale  # type: ignore[method-assign, assignment]
 
 
 def unscaled(tensor: Tensor) -> Tensor:

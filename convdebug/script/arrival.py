@@ -28,7 +28,7 @@ class _Waiting:
     ) -> importlib.machinery.ModuleSpec | None:
         if name != self._name:
             return None
-        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        sys.meta_path.remove(self)
         spec = next((found for finder in sys.meta_path if (found := finder.find_spec(name, path, target))), None)
         if spec is not None and spec.loader is not None:
             spec.loader = _Telling(spec.loader, self._act)  # type: ignore[assignment]

@@ -64,6 +64,6 @@ def _call_fresh_hooks(module: nn.Module, known: set[int], inputs: tuple[Any, ...
     for key, hook in list(module._forward_pre_hooks.items()):
         if key not in known:
             if key in module._forward_pre_hooks_with_kwargs:
-                hook(module, inputs, keywords)  # type: ignore[call-arg]
+                hook(module, inputs, keywords)
             else:
                 hook(module, inputs)

@@ -22,9 +22,9 @@ class LooseTensors(nn.Module):
         yield from self.tensors.items()  # type: ignore[operator, union-attr]
 
     def parameters(self, *_args: Any, **_kwargs: Any) -> Iterator[Any]:
-        yield from self.tensors.values()  # type: ignore[operator, union-attr]
+        yield from self.tensors.values()  # type: ignore[operator]
 
-    def state_dict(self, *_args: Any, **_kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *_args: Any, **_kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         return dict(self.tensors)  # type: ignore[arg-type]
 
 
