@@ -34,6 +34,7 @@ class Hearer(Instrument):
 
     def arm(self, moment: Moment) -> None:
         if self.trouble is not None:
+            _forget(self)
             raise self.trouble
         if not self._hears:
             self._hears = True
@@ -68,8 +69,13 @@ def _listen(hearer: Hearer) -> None:
     _hearers.append(weakref.ref(hearer))
 
 
-def _stop_listening(hearer: Hearer) -> None:
+def _forget(hearer: Hearer) -> None:
+    """Leaves the hooks where they are: this may happen while torch walks through them."""
     _hearers[:] = [reference for reference in _hearers if reference() not in (None, hearer)]
+
+
+def _stop_listening(hearer: Hearer) -> None:
+    _forget(hearer)
     if not _hearers and _handles:
         for handle in _handles:
             handle.remove()

@@ -15,7 +15,8 @@ class Received(Hearer):
     """The event `no-gradient` {never: {parameter: backward passes it waited through}}, when the list has changed.
 
     Looked at after every backward pass and before every optimizer step, but only at those still waiting: once all
-    have had a gradient this costs next to nothing. A parameter that does not require gradients does not wait.
+    have had a gradient this costs next to nothing. A parameter that does not require gradients does not wait. A step
+    without a backward pass (gradients by `torch.autograd.grad`) counts as one.
     """
 
     name: ClassVar[str] = "received"
@@ -28,6 +29,7 @@ class Received(Hearer):
         self._waited: dict[str, int] = {}
         self._told: list[str] | None = None
         self._look_again = 0
+        self._heard_backward = False
 
     def arm(self, moment: Moment) -> None:
         super().arm(moment)
@@ -38,13 +40,20 @@ class Received(Hearer):
 
     def backward_ended(self) -> None:
         if self._waiting:
-            self._strike_out()
-            for name in self._waiting:
-                self._waited[name] = self._waited.get(name, 0) + 1
+            self._heard_backward = True
+            self._wait()
 
     def step_begins(self, optimizer: Optimizer) -> None:
         if self._waiting:
             self._strike_out()
+            if not self._heard_backward and self.holds(optimizer):
+                self._wait()
+            self._heard_backward = False
+
+    def _wait(self) -> None:
+        self._strike_out()
+        for name in self._waiting:
+            self._waited[name] = self._waited.get(name, 0) + 1
 
     def _strike_out(self) -> None:
         for name, parameter in list(self._waiting.items()):

@@ -23,6 +23,9 @@ CAUSES: dict[str, tuple[str, ...]] = {
         "learning-rate-too-high",
         "exploding-gradient",
         "loss-diverged",
+        "loss-not-decreasing",
+        "loss-plateau",
+        "loss-oscillating",
     ),
     "loss-expects-log-probabilities": (
         "initial-loss-off",
@@ -39,6 +42,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "double-sigmoid": ("learning-rate-too-low", "loss-not-decreasing", "loss-plateau", "underfitting"),
     "loss-shape-broadcast": ("constant-output", "loss-not-decreasing", "loss-plateau", "underfitting"),
     "unshuffled-batches": (
+        "initial-loss-off",
         "loss-oscillating",
         "dead-relu",
         "learning-rate-too-high",

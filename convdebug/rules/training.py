@@ -7,11 +7,13 @@ import numpy as np
 
 from convdebug.rules.curves import level
 from convdebug.rules.facts import NOTHING, Curve, Facts, Table, remembered
+from convdebug_sessions import Run
 
 ENOUGH_STEPS = 30  # before that, no progress means nothing
 LEARNED = 0.9  # of the first loss and of chance: below this the training has begun to work
 GOOD = 0.75  # of chance: fine wherever it started
 WARMING_UP = 1.5  # the rate now against the middle of the run
+TOGETHER = 0.5  # of the time between its first and last step
 STUCK = 0.97  # of the first loss and of chance: above this nothing has been learned
 
 
@@ -48,12 +50,19 @@ def progress(facts: Facts) -> Progress:
     rows = len(values)
     recent = values[-max(1, min(50, rows // 10)) :]
     now = level(recent) if rows and np.isfinite(recent).mean() > 0.5 else float("nan")
-    return Progress(rows, first_loss(facts), now, chance_loss(facts))
+    chance = float("nan") if trains_beside_another(facts) else chance_loss(facts)
+    return Progress(rows, first_loss(facts), now, chance)
 
 
 @remembered
 def first_loss(facts: Facts) -> float:
-    """The loss before the first update: of the run's first ancestor where it was resumed; NaN if never finite."""
+    """The loss before the first update: of the run's first ancestor where it was resumed; NaN if never finite.
+
+    NaN too where another network trains at the same time: what a generator's loss is worth depends on its judge, so
+    its level says nothing about progress.
+    """
+    if trains_beside_another(facts):
+        return float("nan")
     values = facts.curve("train/loss").values
     first = float(values[0]) if len(values) else float("nan")
     run = facts.run
@@ -63,6 +72,22 @@ def first_loss(facts: Facts) -> float:
             _, inherited = facts.session.series("train/loss", run.id, last=run.parent_step or 0)
             first = float(inherited[0]) if len(inherited) else first
     return first if math.isfinite(first) else float("nan")
+
+
+@remembered
+def trains_beside_another(facts: Facts) -> bool:
+    """Whether another watched network of this session made its steps in the same time, as in a GAN."""
+    began, ended = _active(facts, facts.run)
+    others = [run for run in facts.session.runs if run.kind == facts.run.kind == "watch" and run.id != facts.run.id]
+    shared = [min(ended, end) - max(began, begin) for begin, end in (_active(facts, run) for run in others)]
+    return any(time > TOGETHER * (ended - began) for time in shared)
+
+
+def _active(facts: Facts, run: Run) -> tuple[float, float]:
+    """When a run made its first and its last step."""
+    known = "time/wall" in facts.session.series_names(run.id)
+    first, last = (facts.session.value("time/wall", step, run.id) if known else None for step in (0, run.steps))
+    return run.started + (first[1] if first else 0.0), run.started + (last[1] if last else 0.0)
 
 
 def begins_at_the_start(facts: Facts) -> bool:

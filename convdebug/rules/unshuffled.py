@@ -33,8 +33,8 @@ def judge(facts: Facts) -> Finding | None:
     classes, mixed = np.exp(found), np.exp(expected)
     return Finding(
         "warning",
-        f"A batch of {examples:.0f} holds about {classes:.1f} classes, though the data have {np.exp(variety):.0f} and "
-        f"shuffled batches would hold about {mixed:.1f}; successive batches share {shared:.0%} of their labels. The "
+        f"A batch of {examples:.0f} holds {classes:.1f} classes on average, though the data have {np.exp(variety):.1f} "
+        f"and shuffled batches would hold about {mixed:.1f}; successive batches share {shared:.0%} of their labels. The "
         "network learns one class and forgets it for the next.",
         first_step=int(batch.steps[0]),
         last_step=int(batch.steps[-1]),

@@ -157,3 +157,16 @@ def test_a_low_rate_explains_why_accuracy_rises_while_the_loss_stands_still(writ
     assert "Accuracy rose from 0.09 to 0.19" in found[0].message
     assert "softmax" in found[0].message
     assert found[0].remedies[0].change == {"optimizer.lr": 0.0005}
+
+
+@pytest.mark.parametrize("loss", [np.full(600, 1.3), np.linspace(0.7, 4.0, 600)])
+def test_the_loss_of_one_of_two_adversaries(tmp_path, synthetic, loss):
+    path = tmp_path / "adversaries.convdebug"
+    with Recorder.create(path) as recorder:
+        for kind in ("watch", "watch"):
+            columns = {"train/loss": noisy(loss), "time/wall": np.linspace(0.0, 1000.0, 600)}
+            synthetic.write_run(recorder, columns, kind=kind, info={"expected_initial_loss": math.log(2)})
+    with Session.open(path) as session:
+        found = [each.rule for run in session.runs for each in diagnose(session, run.id) if each.severity == "error"]
+    assert "loss-not-decreasing" not in found
+    assert "loss-diverged" not in found
