@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from .corpus import Script
 ROOT = Path(__file__).resolve().parent.parent.parent
 TIMEOUT_S = 300
 WEIGHTS = (".pt", ".pth", ".bin")
+NUMBER = re.compile(r"-?\d+\.\d+ ?%?|\d+%")
+PRINTED_LINES = 6
 TIMED = re.compile(r"([\d.]+) ms per step")
 
 
@@ -49,6 +51,8 @@ class Seen:
     statuses: tuple[str, ...]
     diagnoses: tuple[Diagnosis, ...]
     notes: tuple[str, ...]
+    last: dict[str, float] = field(default_factory=dict)
+    """The last value of each `val/` series, in the last run that has it."""
 
     @property
     def alarms(self) -> tuple[Diagnosis, ...]:
@@ -176,12 +180,35 @@ def read_session(path: Path) -> Seen:
             statuses=tuple(run.status for run in runs),
             diagnoses=tuple(diagnose_session(session)),
             notes=tuple(event.data.get("text", "") for event in session.events(run=0, kinds=("note",))),
+            last={
+                name: float(session.series(name, run)[1][-1])
+                for run, each in names.items()
+                for name in each
+                if name.startswith("val/")
+            },
         )
 
 
 def _share_finite(session: Session, run: int) -> float:
     _, values = session.series("train/loss", run)
     return float(np.isfinite(values).mean()) if len(values) else 0.0
+
+
+def misread(script: Script, seen: Seen, stdout: str) -> list[str]:
+    """Recorded numbers that the script itself printed otherwise, in its last lines."""
+    printed = NUMBER.findall(" ".join(stdout.splitlines()[-PRINTED_LINES:]))
+    return [
+        f"{name} is recorded as {seen.last[name]:.5f}, and the script printed no such number at its end"
+        for name in script.prints
+        if name in seen.last and not any(_rounds_to(seen.last[name], text) for text in printed)
+    ]
+
+
+def _rounds_to(value: float, text: str) -> bool:
+    """A printed number, or a printed percentage, is the value rounded to the digits that were printed."""
+    number, scale = text.rstrip("% "), 100.0 if text.endswith("%") else 1.0
+    unit = 10.0 ** -len(number.partition(".")[2])
+    return abs(value * scale - float(number)) <= 0.51 * unit + 1e-6
 
 
 def missing(script: Script, seen: Seen) -> list[str]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .corpus import SCRIPTS, Script
-from .harness import Seen, differences, missing, read_session, run_bare, run_command, run_watched
+from .harness import Seen, differences, misread, missing, read_session, run_bare, run_command, run_watched
 from .twins import TWINS, Twin, prepared_twin
 
 SLOW_STEP_MS = 10.0
@@ -26,7 +26,8 @@ def prove_healthy(script: Script, folder: Path) -> tuple[Seen, list[str]]:
     bare = run_bare(script, folder / script.name / "bare")
     watched = run_watched(script, folder / script.name / "watched", session)
     seen = read_session(session)
-    return seen, differences(bare, watched, script.exit_code) + missing(script, seen)
+    wrong = differences(bare, watched, script.exit_code) + missing(script, seen) + misread(script, seen, bare.stdout)
+    return seen, wrong
 
 
 def prove_sick(twin: Twin, folder: Path) -> tuple[Seen, list[str]]:

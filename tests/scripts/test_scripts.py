@@ -7,7 +7,7 @@ import torch
 
 from convdebug_sessions import Recorder
 from tests.scripts.corpus import HEALTHY, SCRIPTS, script_named
-from tests.scripts.harness import Ended, differences, missing, read_session, saved_weights
+from tests.scripts.harness import NOTHING_SEEN, Ended, differences, misread, missing, read_session, saved_weights
 from tests.scripts.prove import prove_healthy, prove_sick
 from tests.scripts.twins import TWINS, sick_code
 
@@ -104,3 +104,16 @@ def test_a_session_without_validation_and_with_a_crash_is_not_what_a_healthy_scr
 def test_a_script_that_left_no_session_is_said_to_have_shown_nothing(tmp_path):
     wrong = missing(SCRIPTS[0], read_session(tmp_path / "none.convdebug"))
     assert wrong == ["no loss found", "no validation found", "runs ended as nothing"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "accuracy", "wrong"),
+    [(0.41639, 0.8936, []), (0.4171, 0.8936, ["val/loss"]), (0.41639, 0.8929, ["val/accuracy"])],
+)
+def test_a_recorded_number_must_be_the_one_that_the_script_printed(loss, accuracy, wrong):
+    seen = replace(NOTHING_SEEN, last={"val/loss": loss, "val/accuracy": accuracy})
+    script = replace(SCRIPTS[0], prints=("val/loss", "val/accuracy"))
+    said = misread(
+        script, seen, "epoch 1: val 0.4171\n" + "\n" * 6 + "epoch 2: val 0.416, accuracy 89.36%\nsaved in 3.5 s\n"
+    )
+    assert [line.split()[0] for line in said] == wrong

@@ -229,25 +229,23 @@ TWINS: list[Twin] = [
     ),
     Twin(
         "raw_pixels",
-        "swa_and_sched",
+        "tutorial_loop",
         "inputs-not-scaled",
         (
-            (
-                "return TensorDataset(torch.sin(6.28 * f * t + ph) + 0.9 * torch.randn(n, 2, 48, generator=g), y)",
-                "x = torch.sin(6.28 * f * t + ph) + 0.9 * torch.randn(n, 2, 48, generator=g)\n"
-                "    return TensorDataset(127 + 127 * x, y)",
-            ),
+            ("X, Y = make_images(2400, gen)\n", "X, Y = make_images(2400, gen)\nX = 127 + 60 * X\n"),
+            ("Xt, Yt = make_images(480, gen)\n", "Xt, Yt = make_images(480, gen)\nXt = 127 + 60 * Xt\n"),
         ),
     ),
     Twin(
-        "shuffled_labels",
-        "siamese",
-        "loss-not-decreasing",
+        "weights_all_zero",
+        "own_hooks",
+        "symmetric-weights",
         (
             (
-                "torch.where(same, a, (a + torch.randint(1, 12, (size,), generator=g)) % 12)",
-                "torch.randint(0, 12, (size,), generator=g)",
+                "sparsity, norms, counter = ",
+                "for p in model.parameters():\n    nn.init.zeros_(p)\n\nsparsity, norms, counter = ",
             ),
         ),
     ),
+    Twin("rate_far_too_low", "multilabel_tags", "learning-rate-too-low", (("lr=0.1, momentum=0.9", "lr=1e-7"),)),
 ]

@@ -77,7 +77,7 @@ class TextClassifier(nn.Module):
 def main():
     torch.manual_seed(14)
     train_dl = DataLoader(TextDataset(2400, 0), batch_size=32, shuffle=True, collate_fn=collate)
-    eval_dl = DataLoader(TextDataset(480, 1), batch_size=64, collate_fn=collate)
+    eval_dl = DataLoader(TextDataset(480, 1), batch_size=60, collate_fn=collate)
     model = TextClassifier(ModelConfig())
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for epoch in range(4):

@@ -56,7 +56,7 @@ optimizer = optim.Adam(model.parameters(), lr=2e-3)
 def train(epoch):
     model.train()
     train_loss = 0
-    for batch_idx, data in enumerate(train_data[torch.randperm(5000)].split(64)):
+    for batch_idx, data in enumerate(train_data[torch.randperm(5000)].split(50)):
         optimizer.zero_grad()
         recon_batch, mu, logvar = model(data)
         loss = loss_function(recon_batch, data, mu, logvar)
