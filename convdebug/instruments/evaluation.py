@@ -50,6 +50,8 @@ class Evaluations:
         self._trained_tensor: weakref.ref[Tensor] | None = None
         self._training: tuple[str, str, int, int | None] | None = None
         self.silent = False
+        self.own = False
+        """The training minimizes more than one loss function of torch, or scales it."""
 
     # training, as far as evaluations must know it
 
@@ -181,7 +183,9 @@ class Evaluations:
         own = next((each for each in findings.losses if each[0].isupper()), None)  # a loss module of the script's own
         name = own or (known if known in findings.losses else next(iter(findings.losses), None))
         if name is not None:
-            means["loss"] = findings.losses[name].value(size if reduction == "sum" and not own else None)
+            means["loss"] = findings.losses[name].value(
+                size if reduction == "sum" and not own and not self.own else None
+            )
         if findings.accuracy.examples:
             means["accuracy"] = findings.accuracy.value()
         return means

@@ -59,6 +59,11 @@ class PendingLoss:
         """Whether there is anything to take."""
         return bool(self._losses)
 
+    @property
+    def last(self) -> Tensor | None:
+        """What the last backward pass was called on."""
+        return self._losses[-1] if self._losses else None
+
     def hear_grad(self, outputs: Any) -> None:
         """`torch.autograd.grad` was called: where no backward follows, the update comes from there."""
         tensor = first_of(outputs)

@@ -170,3 +170,27 @@ def test_bad_use_is_one_line(words: tuple[str, ...], line: str, tmp_path: Path) 
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert line in done.stderr
+
+
+def test_a_window_may_set_the_rate_and_stop_the_script(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(scripts.PLAIN.replace("num_workers=1", "num_workers=0"))
+    command = [sys.executable, "-m", "convdebug", "run", "--session", "s.convdebug", "train.py", "--epochs", "100000"]
+    places = os.pathsep.join([str(ROOT), str(ROOT / "gui"), str(ROOT / "sessions")])
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": places},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("found")
+        with session_of(tmp_path) as session:
+            session.wish("set", {"optimizer.lr": 0.01}, run=1)
+            session.wish("stop", run=1)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    with session_of(tmp_path) as session:
+        assert session.run().status == "stopped"
+        assert session.events(kinds=["change"])[0].data["new"] == 0.01
