@@ -334,6 +334,21 @@ class Watch:
         """A backward pass that ended just before this watch was started was the model's."""
         self._ears.pending.add(tensors, gradients)
 
+    def join_step(self) -> None:
+        """This watch was started inside an optimizer's step, by the first call of its closure."""
+        self._moment.updates = 1
+        self._ears.pending.inside_step = True
+
+    def others_stepped(self) -> None:
+        """Another model was trained in the meantime: that was no waiting for data."""
+        if self._moment.forward_at is None:
+            self._moment.began_at = self._clock()
+
+    @property
+    def discarded(self) -> int:
+        """How often gradients were thrown away before any update: those of another model's loss that came through."""
+        return self._ears.pending.discarded
+
     @property
     def pending(self) -> bool:
         """Whether a backward pass has given this model gradients since its last step."""

@@ -8,9 +8,9 @@ from .filters import Filters
 from .gradients import GradientHistograms, GradientOverlap, Gradients
 from .inputs import Inputs
 from .instrument import Instrument, Moment, Scene
-from .loss_values import LossValues
 from .loop import LoopCounts
 from .loss_inputs import LossInputs
+from .loss_values import LossValues
 from .membership import Membership
 from .memory import Memory
 from .mixture import Mixture

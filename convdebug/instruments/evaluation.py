@@ -178,9 +178,10 @@ class Evaluations:
     def _means(self, findings: Findings) -> dict[str, Amount]:
         means: dict[str, Amount] = {}
         known, reduction, _, size = self._training or (None, "mean", 0, None)
-        name = known if known in findings.losses else next(iter(findings.losses), None)
+        own = next((each for each in findings.losses if each[0].isupper()), None)  # a loss module of the script's own
+        name = own or (known if known in findings.losses else next(iter(findings.losses), None))
         if name is not None:
-            means["loss"] = findings.losses[name].value(size if reduction == "sum" else None)
+            means["loss"] = findings.losses[name].value(size if reduction == "sum" and not own else None)
         if findings.accuracy.examples:
             means["accuracy"] = findings.accuracy.value()
         return means

@@ -72,8 +72,7 @@ def _wrapped(name: str, original: Any) -> Any:
         value = original(input, target, *args, **kwargs)
         if not torch.compiler.is_compiling() and isinstance(value, Tensor):
             _settings[name] = (args, kwargs)
-            for told in tuple(_listeners if torch.is_grad_enabled() else _unrecorded_listeners):
-                told(name, input, target, value, kwargs.get("reduction", "mean"))
+            tell(name, input, target, value, kwargs.get("reduction", "mean"))
         return value
 
     return loss
@@ -83,3 +82,9 @@ def computed_again(name: str, scores: Tensor, labels: Tensor) -> Tensor:
     """The loss function of that name, unheard, with the settings it was last called with."""
     args, kwargs = _settings.get(name, ((), {}))
     return _originals.get(name, getattr(F, name))(scores, labels, *args, **kwargs)
+
+
+def tell(name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
+    """Tell those who listen of a loss: of one computed with recorded gradients, or of one without."""
+    for told in tuple(_listeners if torch.is_grad_enabled() else _unrecorded_listeners):
+        told(name, scores, labels, value, reduction)

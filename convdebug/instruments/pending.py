@@ -32,6 +32,7 @@ class PendingLoss:
         self._asked_for: Tensor | None = None
         self._cut = 0
         self.inside_step = False
+        self.discarded = 0
 
     def look_again(self) -> None:
         """Choose the parameters to look at: the first, the middle and the last of those that are trained."""
@@ -81,6 +82,7 @@ class PendingLoss:
     def _begin(self, tensors: Any, gradients: Any) -> None:
         self._before = self._look()
         if self._before != self._marks and not self.inside_step:
+            self.discarded += len(self._losses) > self._cut
             del self._losses[self._cut :]
         self._coming = value_of(tensors, gradients)
 

@@ -24,6 +24,8 @@ def judge(facts: Facts) -> Finding | None:
         return None
     if len(loss) < needed or not now.stuck or not math.isfinite(now.now) or not begins_at_the_start(facts):
         return None
+    if facts.info.get("adversarial"):
+        return None  # two models against each other: neither loss need fall
     if _fallen(loss.values, now) or warming_up(facts):
         return None
     return Finding(

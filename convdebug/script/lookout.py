@@ -20,6 +20,7 @@ from convdebug.instruments.pending import first_of
 from convdebug.watch import TrainingStopped, Watch, is_watched, watch
 from convdebug_sessions import RunRecorder
 
+from .criteria import Criteria
 from .doors import Doors
 from .finding import family_of, parameters_of
 from .living import LivingOptimizers
@@ -29,6 +30,8 @@ from .rounds import Round
 StartRun = Callable[[str, dict[str, Any]], RunRecorder]
 PATIENCE = 64
 """So many backward passes without any step of an optimizer are taken for accumulation; beyond, each is a step."""
+
+FEW = 3
 
 
 class ScriptStopped(BaseException):
@@ -57,6 +60,8 @@ class Lookout:
         self.backwards = 0
         self._start_run, self._limits, self._say = start_run, limits, say
         self._doors = Doors(self._entered)
+        self._criteria = Criteria()
+        self._looked_for_criteria = False
         self._optimizers = LivingOptimizers()
         self._optimizers_made = 0
         self._settled: weakref.WeakSet[Optimizer] = weakref.WeakSet()
@@ -65,7 +70,7 @@ class Lookout:
         self._hooks: list[RemovableHandle] = []
         self._originals: list[Any] = []
         self._names: dict[str, int] = {}
-        self._compiles = False
+        self._compiles = self._adversarial = False
         self._blind = False
         self._stopped: str | None = None
 
@@ -91,6 +96,7 @@ class Lookout:
         for hook in self._hooks:
             hook.remove()
         self._doors.close()
+        self._criteria.close()
         for each in list(self.watches):
             self._guarded(self._count_step, each)
             if error is not None:
@@ -175,6 +181,8 @@ class Lookout:
         self.watches.append(watched)
         self.runs.append(run.id)
         watched.start()
+        if self._stepping and self._stepping[0] in watched.optimizers:
+            watched.join_step()
         if note is not None:
             watched.event("note", text=note)
             self._say(note)
@@ -203,6 +211,9 @@ class Lookout:
 
     def _look_after_backward(self, tensors: Any, gradients: Any) -> None:
         """Settle what was trained without being called as a whole: methods, wrappers made later, raw tensors."""
+        if not self._looked_for_criteria:
+            self._looked_for_criteria = True
+            self._criteria.find()
         for optimizer in self._optimizers:
             if not self._is_settled(optimizer) and any(each.grad is not None for each in parameters_of(optimizer)):
                 self._settled.add(optimizer)
@@ -288,11 +299,21 @@ class Lookout:
             self._stopped = str(stop)
         except Exception as problem:
             self._guarded(_raise, problem)
+        for each in self.watches if len(self.watches) > 1 else ():
+            each.others_stepped()
+            if each.discarded > FEW and not self._adversarial:
+                self._say_adversarial()
         limit = self._limits.steps
         if limit is not None and all(each.number >= limit or each.number == 0 for each in self.watches):
             self._stopped = f"stopped after {limit} steps (--steps)"
         if self._stopped is not None and not self._blind:
             raise ScriptStopped(self._stopped)
+
+    def _say_adversarial(self) -> None:
+        """A model's loss goes through another one, whose gradients are thrown away: they train against each other."""
+        self._adversarial = True
+        for each in self.watches:
+            each.run.update_info(adversarial=True)
 
 
 def _raise(problem: Exception) -> None:
