@@ -4,6 +4,7 @@ import numpy as np
 
 from convdebug.rules.facts import Curve, Facts
 from convdebug.rules.rule import Finding, Rule
+from convdebug.rules.training import trains_beside_another
 from convdebug_sessions import Remedy
 
 SHARE = 0.5  # a sick loop had 0.85, healthy ones at most 0.18
@@ -13,7 +14,9 @@ PHASES = ("forward", "backward", "optimizer", "watch")
 
 
 def judge(facts: Facts) -> Finding | None:
-    """Median share of the waiting time over the last measured steps."""
+    """Median share of the waiting time over the last measured steps; not where another network steps in between."""
+    if trains_beside_another(facts):
+        return None
     waiting = _between_evaluations(facts, facts.curve("time/data"))
     phases = [_between_evaluations(facts, facts.curve(f"time/{phase}")) for phase in PHASES]
     rows = min([len(waiting)] + [len(phase) for phase in phases if len(phase)])

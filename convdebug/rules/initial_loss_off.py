@@ -13,6 +13,7 @@ WARNING_ABOVE = 1.5
 ERROR_ABOVE = 3.0  # the lecture's bound for a cost that has exploded
 WARNING_BELOW = 0.5  # impossible for a network that knows nothing
 KNOWS_SOMETHING = 2.0  # × chance accuracy: pretrained
+CLASS_LOSSES = ("loss/cross_entropy", "loss/nll_loss")  # judged alone where a distillation or a penalty is added
 SMALL_BATCH = 16  # below, one batch is too few to judge from alone
 
 
@@ -53,8 +54,9 @@ def _first_loss(facts: Facts) -> float:
 
 def _data_loss(facts: Facts) -> Curve:
     named = sorted(name for name in facts.names if name.startswith("loss/"))
-    if len(named) == 1:
-        return facts.curve(named[0])
+    of_classes = [name for name in CLASS_LOSSES if name in named]
+    if len(named) == 1 or of_classes:
+        return facts.curve((of_classes or named)[0])
     total, penalty = facts.curve("train/loss"), facts.curve("train/penalty")
     if facts.setting("regularization.l2") and len(penalty) and len(total) and penalty.steps[0] == total.steps[0]:
         return Curve(total.steps[:1], total.values[:1] - penalty.values[:1])

@@ -50,7 +50,8 @@ def progress(facts: Facts) -> Progress:
     rows = len(values)
     recent = values[-max(1, min(50, rows // 10)) :]
     now = level(recent) if rows and np.isfinite(recent).mean() > 0.5 else float("nan")
-    chance = float("nan") if trains_beside_another(facts) else chance_loss(facts)
+    several = sum(name.startswith("loss/") for name in facts.names) > 1  # guessing says nothing about their sum
+    chance = float("nan") if several or trains_beside_another(facts) else chance_loss(facts)
     return Progress(rows, first_loss(facts), now, chance)
 
 
@@ -97,13 +98,16 @@ def begins_at_the_start(facts: Facts) -> bool:
 
 @remembered
 def chance_loss(facts: Facts) -> float:
-    """What guessing gives: ln C for cross entropy over C classes, ln 2 for two-way losses, else NaN."""
+    """What guessing gives: ln C for cross entropy over C classes, ln 2 for two-way losses, else NaN.
+
+    NaN for a two-way loss that is summed: over how many outputs of each example is not known.
+    """
     given = facts.info.get("expected_initial_loss")
     if given:
         return float(given)
     name = str((facts.info.get("loss") or {}).get("name", "")).lower().replace("_", "")
     if "bce" in name or "binarycrossentropy" in name:
-        return math.log(2)
+        return float("nan") if (facts.info.get("loss") or {}).get("reduction") == "sum" else math.log(2)
     classes = facts.info.get("num_classes")
     return math.log(classes) if classes and classes > 1 and ("crossentropy" in name or "nll" in name) else float("nan")
 

@@ -34,7 +34,7 @@ def judge(facts: Facts) -> Finding | None:
     return Finding(
         "warning",
         f"A batch of {examples:.0f} holds {classes:.1f} classes on average, though the data have {np.exp(variety):.1f} "
-        f"and shuffled batches would hold about {mixed:.1f}; successive batches share {shared:.0%} of their labels. The "
+        f"and shuffled batches would hold about {mixed:.1f}; successive ones share {shared:.0%} of their labels. The "
         "network learns one class and forgets it for the next.",
         first_step=int(batch.steps[0]),
         last_step=int(batch.steps[-1]),

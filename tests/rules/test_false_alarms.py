@@ -170,3 +170,15 @@ def test_the_loss_of_one_of_two_adversaries(tmp_path, synthetic, loss):
         found = [each.rule for run in session.runs for each in diagnose(session, run.id) if each.severity == "error"]
     assert "loss-not-decreasing" not in found
     assert "loss-diverged" not in found
+
+
+def test_a_two_way_loss_summed_over_pixels(written, synthetic):
+    info = {"expected_initial_loss": None, "num_classes": None, "batch_size": 64}
+    info["loss"] = {"name": "binary_cross_entropy", "reduction": "sum"}
+    loss = noisy(np.geomspace(44.7, 27.3, 400))
+    assert severe(written({"train/loss": loss, "loss/binary_cross_entropy": 64 * loss}, info=info)) == []
+
+
+def test_a_distillation_beside_a_cross_entropy_that_starts_at_chance(written, synthetic):
+    groups = {"train/loss": 3.3 * synthetic.falling(300), "loss/cross_entropy": synthetic.falling(300)}
+    assert severe(written(groups | {"loss/kl_div": 5 * synthetic.falling(300)})) == []
