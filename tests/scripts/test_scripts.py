@@ -11,7 +11,7 @@ from tests.scripts.harness import NOTHING_SEEN, Ended, differences, misread, mis
 from tests.scripts.prove import prove_healthy, prove_sick
 from tests.scripts.twins import TWINS, sick_code
 
-IN_SUITE = ("hf_like", "gan_rings", "kfold", "exit_three")
+IN_SUITE = ("accumulate", "gan_rings", "kfold", "exit_three")
 SICK_IN_SUITE = ("forgot_zero_grad", "forgot_eval", "column_against_row")
 ENDED = Ended(0, "epoch 1\nepoch 2\n", "", {"final.pt/weight": b"abc", "final.pt/bias": b"d"})
 
