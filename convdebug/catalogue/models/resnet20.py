@@ -59,7 +59,7 @@ class ResNet20(nn.Module):
         self.dropout = nn.Dropout(recipe.dropout) if recipe.dropout else nn.Identity()
         self.linear = nn.Linear(recipe.filters(64), recipe.classes)
         for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
+            if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -69,5 +69,5 @@ class ResNet20(nn.Module):
 
 
 def resnet20(recipe: Recipe) -> nn.Module:
-    """He's weights, as in the paper; parameter names fit the published CIFAR-10 weights of akamaster."""
+    """He's weights for the convolutions, as in the paper; parameter names fit the published CIFAR-10 weights of akamaster."""
     return ResNet20(recipe)
