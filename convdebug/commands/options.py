@@ -75,10 +75,20 @@ def resolve_target(
     choose_device(device)
 
     if target_name is not None:
+        say_what_a_target_brings(changes)
         return load_target(target_name), config
     if experiment is None or "data.name" in settings_of(changes):
         return Target.from_config(config), config
     return experiment_target(experiment, config)
+
+
+def say_what_a_target_brings(changes: Sequence[str]) -> None:
+    """One line where `--set` names what a target of one's own decides itself."""
+    own = [key for key in settings_of(changes) if not key.startswith(("train.", "watch."))]
+    if own:
+        names = ", ".join(own)
+        line = f"convdebug: --target brings its own model, data and optimizer: --set {names} changes nothing in it"
+        click.echo(line, err=True)
 
 
 def experiment_target(name: str, config: RunConfig) -> tuple["Target", RunConfig]:

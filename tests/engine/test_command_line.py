@@ -10,6 +10,7 @@ import time
 import pytest
 
 from convdebug.__main__ import run
+from convdebug.commands.options import say_what_a_target_brings
 from convdebug_sessions import Recorder, Session
 
 SMALL = ["--set", "data.limit=200", "--set", "data.val_limit=64", "--set", "model.name=two-layer", "--device", "cpu"]
@@ -61,6 +62,13 @@ def complaint(capsys, *arguments: str) -> str:
 def test_bad_input_is_answered_in_one_line_that_names_it(capsys, arguments, words):
     line = complaint(capsys, *arguments)
     assert all(word in line for word in words), line
+
+
+def test_settings_that_a_target_decides_itself_are_said_to_change_nothing(capsys):
+    say_what_a_target_brings(["optimizer.lr=0.1", "train.steps=3", "model.name=vgg"])
+    assert "optimizer.lr, model.name changes nothing" in capsys.readouterr().err
+    say_what_a_target_brings(["train.steps=3", "watch.every=1"])
+    assert capsys.readouterr().err == ""
 
 
 def test_a_cuda_device_that_is_not_there_is_said_with_what_is(capsys, monkeypatch):
