@@ -69,5 +69,5 @@ class ResNet20(nn.Module):
 
 
 def resnet20(recipe: Recipe) -> nn.Module:
-    """He's weights for the convolutions, as in the paper; parameter names fit the published CIFAR-10 weights of akamaster."""
+    """He's weights for the convolutions; parameter names fit the published CIFAR-10 weights of akamaster."""
     return ResNet20(recipe)
