@@ -152,7 +152,7 @@ def nothing_seen(watched: "WatchedProgram") -> str:
     """One line: why there is no session."""
     lookout = watched.lookout
     if watched.problem is not None:
-        return "nothing was recorded"
+        return f"nothing was recorded: {watched.problem}"
     if lookout is None:
         return "nothing was recorded: the script did not import torch"
     if lookout.backwards:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -35,7 +36,10 @@ class WatchedProgram:
 
     def run(self, find: Callable[[], Program]) -> Ending:
         """Run what `find` finds, to its end; the runs in the session are ended as the program ended."""
-        when_imported("torch", self._begin)
+        if os.environ.get("RANK", "0") == "0":
+            when_imported("torch", self._begin)
+        else:
+            self.problem = "of several ranks only the first is watched"
         on_termination(lambda: self._end(Ending(143, "stopped", "terminated by SIGTERM")))
         ending = ending_of(lambda: self._found(find).start(), self._is_our_stop)
         self._end(ending)
