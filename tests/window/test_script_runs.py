@@ -50,7 +50,8 @@ def test_the_form_says_where_the_settings_stand_and_run_is_not_offered(frame, tm
     lines = [action.text() for action in bench.main.findChild(RunChooser).menu_of_runs().actions()]
     assert [line.partition("   ")[0] for line in lines] == ["watch 1 · Generator", "watch 2 · Discriminator"]
     frame.new_run()
-    assert bench.form.rows["model.name"].isVisible() and bench.form.target.isVisible()
+    assert bench.form.rows["model.name"].isVisible()
+    assert bench.form.target.isVisible()
     assert bench.live.run_button.isEnabled()
 
 
