@@ -23,6 +23,7 @@ SHORT = {
     "data.batch_size": "batch",
 }
 FIELD_WIDTH = 76
+RUN_TIP = "Start a run with what the form says (Ctrl+R)"
 
 
 LEAST_ROOM = {"optimizer.momentum": 760, "optimizer.weight_decay": 1240, "data.batch_size": 1360}
@@ -90,6 +91,11 @@ class LiveField(QLineEdit):
         """No run is going on: nothing is in force and nothing awaited."""
         self._awaited = None
         self._say("")
+
+    def say_fixed(self, words: str) -> None:
+        """Why this value cannot be changed; empty where it can."""
+        if words:
+            self._say(words)
 
     def _check(self) -> bool:
         try:
@@ -164,7 +170,8 @@ class LiveControl(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.state = State.IDLE
-        self.run_button = button("Run", "primary", "Start a run with what the form says (Ctrl+R)")
+        self._no_run, self._fixed = "", dict[str, str]()
+        self.run_button = button("Run", "primary", RUN_TIP)
         self.pause_button = button("Pause", "", "Pause after the step at hand (Ctrl+P)")
         self.step_button = button("Step", "", "One training step, then pause (Ctrl+.)")
         self.stop_button = button("Stop", "", "End the run cleanly; everything recorded is kept (Ctrl+Shift+S)")
@@ -255,11 +262,23 @@ class LiveControl(QWidget):
             self._show_icons()
         self._enable()
 
+    def set_limits(self, no_run: str, fixed: Mapping[str, str]) -> None:
+        """Why no run can be started here (empty: one can), and why some values cannot be changed live, by key."""
+        if (no_run, fixed) != (self._no_run, self._fixed):
+            self._no_run, self._fixed = no_run, dict(fixed)
+            self.run_button.setToolTip(no_run or RUN_TIP)
+            for live in self.live_fields.values():
+                live.forget()
+            self._enable()
+
     def _enable(self) -> None:
         going = self.state in (State.RUNNING, State.PAUSED)
-        self.run_button.setEnabled(self.state == State.IDLE)
-        for widget in (self.pause_button, self.step_button, *self.live_fields.values()):
+        self.run_button.setEnabled(self.state == State.IDLE and not self._no_run)
+        for widget in (self.pause_button, self.step_button):
             widget.setEnabled(going)
+        for key, live in self.live_fields.items():
+            live.setEnabled(going and key not in self._fixed)
+            live.say_fixed(self._fixed.get(key, ""))
         self.stop_button.setEnabled(going or self.state == State.STARTING)
         if not going:
             for live in self.live_fields.values():

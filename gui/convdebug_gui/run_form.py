@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from PyQt6.QtCore import Qt, pyqtSignal
-from PyQt6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
-from convdebug_gui.controls import IconButton, button, label, rule
+from convdebug_gui.controls import IconButton, label, rule
 from convdebug_gui.entries import TABLES, Catalogue, summary, unread_keys, usual_values
 from convdebug_gui.field_row import FieldRow
 from convdebug_gui.fields import GROUPS, Field, as_toml, fields, from_toml, key_in, shown
+from convdebug_gui.fold import Fold
 from convdebug_gui.target_field import TargetField
 
 AT_ONCE = (
@@ -40,35 +41,6 @@ WITH_TARGET = ("train", "watch")  # what else can be set comes from the person's
 OF_TARGET = "Data, model, optimizer and their settings are those of your function."
 
 
-class Fold(QWidget):
-    """The advanced fields of a group, out of sight until they are asked for or one of them needs a look."""
-
-    def __init__(self, group: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._group = group
-        self.button = button("", "link", f"Everything else that can be set about {group}")
-        self.button.setCheckable(True)
-        self.button.setAccessibleName(f"More fields of {group}")
-        self.body = QWidget()
-        self.rows = QVBoxLayout(self.body)
-        self.rows.setContentsMargins(0, 4, 0, 0)
-        self.rows.setSpacing(6)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.button, 0, Qt.AlignmentFlag.AlignLeft)
-        layout.addWidget(self.body)
-        self.button.toggled.connect(self._turn)
-        self._turn(False)
-
-    def _turn(self, opened: bool) -> None:
-        self.body.setVisible(opened)
-        self.button.setText("Less" if opened else "More …")
-
-    def open(self) -> None:
-        self.button.setChecked(True)
-
-
 class RunForm(QScrollArea):
     """Everything that a run needs; `arguments()` go to the engine, `live_change` to the run that goes on."""
 
@@ -87,6 +59,7 @@ class RunForm(QScrollArea):
         self._schema: Mapping[str, Any] | None = None
         self._catalogue: Catalogue = {}
         self._live = False
+        self._script = ""
         self.target = TargetField()
         self.target.changed.connect(self._on_target)
         self.message = label("", "problem", wrap=True)
@@ -136,7 +109,8 @@ class RunForm(QScrollArea):
         names = [*GROUPS, *dict.fromkeys(field.group for field in all_fields if field.group not in GROUPS)]
         for group in names:
             self._add_group(group, [field for field in all_fields if field.group == group])
-        self._groups.addWidget(self._legend())
+        self._legend_line = label("● may be changed while the run goes on", "caption", wrap=True)
+        self._groups.addWidget(self._legend_line)
         self.load(typed)
         self._waiting.hide()
 
@@ -171,9 +145,6 @@ class RunForm(QScrollArea):
         self.rows[field.key] = row
         return row
 
-    def _legend(self) -> QLabel:
-        return label("● may be changed while the run goes on", "caption", wrap=True)
-
     def _on_edit(self) -> None:
         self.message.hide()
         self._follow_entries()
@@ -193,12 +164,15 @@ class RunForm(QScrollArea):
         shown = {key.partition(".")[0] for key, row in self.rows.items() if not row.isHidden()}
         for group, line in self._rules.items():
             line.setVisible(group in shown)
-        self._of_target.setVisible(self.target.chosen)
+        self._of_target.setText(self._script or OF_TARGET)
+        self._of_target.setVisible(self.target.chosen or bool(self._script))
+        self._legend_line.setVisible(bool(shown))
 
     def _by_target(self, key: str) -> bool:
         """Whether a field has no say because the target brings its own; what is live has one while the run goes on."""
-        read = key.partition(".")[0] in WITH_TARGET or (self._live and self.rows[key].field.live)
-        return self.target.chosen and not read
+        live = self._live and self.rows[key].field.live
+        read = live or (key.partition(".")[0] in WITH_TARGET and not self._script)
+        return (self.target.chosen or bool(self._script)) and not read
 
     def _on_target(self) -> None:
         self._gray()
@@ -210,7 +184,7 @@ class RunForm(QScrollArea):
 
     @property
     def valid(self) -> bool:
-        return bool(self.rows) and not self.problems and not self.target.problem
+        return bool(self.rows) and not (self._script or self.problems or self.target.problem)
 
     @property
     def problems(self) -> dict[str, str]:
@@ -299,6 +273,15 @@ class RunForm(QScrollArea):
             self._live = live
             self._gray()
             self._follow_entries()
+
+    def show_script(self, words: str) -> None:
+        """Words in the place of the fields where a script made the run in view; empty brings the fields back."""
+        if words == self._script:
+            return
+        self._script = words
+        for widget in (self.target, self.load_button, self.save_button, self.reset_button):
+            widget.setVisible(not words)
+        self._on_edit()
 
     def _gray(self) -> None:
         for row in self.rows.values():

@@ -14,10 +14,11 @@ from convdebug_gui.engine_process import Ending, EngineProcess, Outcome, log_pat
 from convdebug_gui.fields import flat
 from convdebug_gui.live_control import LiveControl, State
 from convdebug_gui.main_window import MainWindow
-from convdebug_gui.notices import of_crash, of_outcome, refused, session_gone, writer_gone
+from convdebug_gui.notices import Notice, of_crash, of_outcome, refused, session_gone, writer_gone
 from convdebug_gui.places import new_session
 from convdebug_gui.reading import Reading, live_values, read, wished_values
 from convdebug_gui.run_form import RunForm
+from convdebug_gui.script_runs import RUN_TIP, fixed_fields, form_words, is_of_script, told_of_script
 from convdebug_gui.session_model import SessionModel
 from convdebug_sessions import Run, Session, SessionError
 
@@ -107,6 +108,7 @@ class Workbench(QWidget):
         self.path = None
         self.model.close()
         self.banner.show_notice(None)
+        self.form.show_script("")
         self._refresh()
 
     def open(self, path: Path) -> bool:
@@ -130,9 +132,12 @@ class Workbench(QWidget):
             return
         crashes = session.events(run.id, {"crash"})
         if crashes:
-            self.banner.show_notice(of_crash(crashes[-1].data, session.path, run.steps))
+            self._tell(of_crash(crashes[-1].data, session.path, run.steps))
         elif run.status == "killed":
-            self.banner.show_notice(writer_gone(session.path, run.steps, read_tail(log_path(session.path))))
+            self._tell(writer_gone(session.path, run.steps, read_tail(log_path(session.path))))
+
+    def _tell(self, notice: Notice) -> None:
+        self.banner.show_notice(told_of_script(notice) if is_of_script(self.model.run) else notice)
 
     def _on_run_changed(self) -> None:
         self._load_config()
@@ -142,6 +147,7 @@ class Workbench(QWidget):
         run = self.model.run
         if run is None or not self.form.rows:
             return
+        self.form.show_script(form_words(run) if is_of_script(run) else "")
         if run.config and "model" in run.config:
             self.form.target.clear()
             self.form.load(flat(run.config))
@@ -227,6 +233,7 @@ class Workbench(QWidget):
         else:
             self._reading = None
             self.live.show_values({})
+        self.live.set_limits(RUN_TIP if is_of_script(run) else "", fixed_fields(run))
         self.live.set_state(self._state())
         self.live.show_reading(self._reading)
         self.form.set_live(self.live.state in (State.RUNNING, State.PAUSED))
@@ -253,7 +260,7 @@ class Workbench(QWidget):
         if run is None or self.path is None:
             return
         if self._was_live and run.status == "killed" and self.engine is None and self.banner.notice is None:
-            self.banner.show_notice(writer_gone(self.path, run.steps, read_tail(log_path(self.path))))
+            self._tell(writer_gone(self.path, run.steps, read_tail(log_path(self.path))))
         self._was_live = self.model.live
 
     # endings
