@@ -36,7 +36,8 @@ def run(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     try:
         code = cli.main(args=arguments, prog_name="convdebug", standalone_mode=False)
-        sys.stdout.flush()
+        if not getattr(sys.stdout, "closed", True):  # a script may have closed it, or put something else in its place
+            sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.ClickException as problem:
         return _bad_use(problem.format_message())

@@ -26,6 +26,7 @@ from .instruments.anatomy import is_compiled, unwrapped
 from .instruments.ears import Ears
 from .instruments.opening import describe_loss, opened_run, tell_anatomy
 from .instruments.origin import Origin
+from .instruments.probe import probing
 from .instruments.rack import Rack
 from .instruments.readback import Readback
 from .instruments.rows import Rows, share
@@ -252,7 +253,7 @@ class Watch:
         for name, value in scalars.items():
             self._rows.scalar(name, moment.step, value)
         moment.given.update(scalars)
-        with self._ears.deaf():
+        with probing():
             hooks = self._rack.record(moment)
         self._scene.readback.collect()
         self._end_step(entered, hooks)
@@ -313,7 +314,7 @@ class Watch:
     def _before_update(self, optimizer: Optimizer) -> None:
         moment = self._moment
         if moment.updates == 0 and self._rack.active:
-            with self._ears.deaf():
+            with probing():
                 self._rack.before_update(moment)
         self._origin.before_update(optimizer, moment)
         moment.updates += 1

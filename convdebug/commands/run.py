@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from convdebug.errors import UserError
+from convdebug.script.saying import flush, say
 
 if TYPE_CHECKING:
-    from convdebug.script.ending import Ending
     from convdebug.script.watched import WatchedProgram
     from convdebug_sessions import Diagnosis, Recorder
 
@@ -84,9 +84,8 @@ def run(
         ending = watched.run(lambda: program)
     else:
         ending = watched.run(lambda: module_program(module, words))
-    sys.stdout.flush()
-    recording.close()
-    found = last_word(recording, watched, ending)
+    flush(sys.stdout)
+    found = last_word(recording, watched)
     return ending.code or int(any(_counts(each.severity, fail_on) for each in found))
 
 
@@ -128,8 +127,18 @@ class Recording:
             conclude(self.path)
 
 
-def last_word(recording: Recording, watched: "WatchedProgram", ending: "Ending") -> "list[Diagnosis]":
-    """Say on standard error how it went and what is ill."""
+def last_word(recording: Recording, watched: "WatchedProgram") -> "list[Diagnosis]":
+    """Judge the session and say on standard error how it went and what is ill; what fails here is only said."""
+    try:
+        recording.close()
+        return how_it_went(recording, watched)
+    except Exception as problem:  # the script has ended, and its exit code is its own
+        say(f"{recording.path} could not be read: {type(problem).__name__}: {problem}")
+        return []
+
+
+def how_it_went(recording: Recording, watched: "WatchedProgram") -> "list[Diagnosis]":
+    """Say it, run by run."""
     if recording.path is None:
         say(nothing_seen(watched))
         return []
@@ -172,11 +181,6 @@ def say_diagnoses(diagnoses: "list[Diagnosis]") -> None:
             say(f"  {each.severity}: {each.rule}{place}: {each.message}")
     if consequences:
         say(f"  and {consequences} consequence{'s' if consequences > 1 else ''} of these")
-
-
-def say(text: str) -> None:
-    """One line on standard error, never on the script's own standard output."""
-    print("convdebug: " + text, file=sys.stderr, flush=True)
 
 
 def _counts(severity: str, fail_on: str) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
@@ -14,9 +12,11 @@ from .comparing import listen_to_comparisons, stop_listening_to_comparisons
 from .evaluation import Evaluations
 from .fetching import listen_to_loaders, stop_listening_to_loaders
 from .findings import Amount
+from .harmless import harmless
 from .instrument import Moment, Scene
 from .losses import listen, listen_unrecorded, stop_listening, stop_listening_unrecorded
 from .pending import PendingLoss
+from .probe import is_probing
 from .root import Root
 
 MOST_PARTS = 65
@@ -25,25 +25,6 @@ ALIKE, EXACT = 0.02, 1e-4
 
 _all: list[Ears] = []
 """Those that hear at the moment."""
-
-Heard = TypeVar("Heard", bound=Callable[..., None])
-
-
-def harmless(hear: Heard) -> Heard:
-    """What goes wrong while hearing is recorded once, ends the hearing, and never reaches the user's training."""
-
-    @wraps(hear)
-    def guarded(self: Ears, *args: Any) -> None:
-        if self.broken:
-            return
-        try:
-            hear(self, *args)
-        except Exception as problem:
-            self.broken = True
-            message = f"{type(problem).__name__}: {problem}"
-            self.scene.run.event("instrument-failed", instrument="ears", message=message)
-
-    return guarded  # type: ignore[return-value]
 
 
 class Ears:
@@ -56,7 +37,7 @@ class Ears:
         self.broken = False
         self.pending = PendingLoss(lambda: scene.parameters)
         self.evaluations = Evaluations(write_evaluation)
-        self.root = Root(scene.model, scene.clock, self._training_begins, self._evaluated)
+        self.root = Root(scene.model, scene.clock, self._training_begins, self._evaluated, self.failed)
         self.root.hearable = self.root.hearable and hooks
         self._comparing = False
         self._compared = False
@@ -87,14 +68,11 @@ class Ears:
         stop_listening_to_loaders(self)
         self.root.detach()
 
-    @contextmanager
-    def deaf(self) -> Iterator[None]:
-        """Inside, what our own instruments compute goes unheard."""
-        self.root.deaf = True
-        try:
-            yield
-        finally:
-            self.root.deaf = False
+    def failed(self, problem: Exception) -> None:
+        """What was heard could not be made sense of: nothing more is heard."""
+        self.broken = self.root.broken = True
+        message = f"{type(problem).__name__}: {problem}"
+        self.scene.run.event("instrument-failed", instrument="ears", message=message)
 
     def _is_mine(self, scores: Any) -> bool:
         """Of several models a loss belongs to that whose answer it is given, else to the one called last."""
@@ -105,7 +83,7 @@ class Ears:
 
     @harmless
     def _see_loss(self, name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
-        if self.root.deaf or not self._is_mine(scores):
+        if not self._is_mine(scores):
             return
         if not value.requires_grad:
             self._see_unrecorded_loss(name, scores, labels, value, reduction)
@@ -120,7 +98,7 @@ class Ears:
 
     @harmless
     def _see_unrecorded_loss(self, name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
-        if not self.root.deaf and self._is_mine(scores):
+        if self._is_mine(scores):
             self.evaluations.saw_loss(name, scores, labels, value, reduction)
 
     @harmless
@@ -167,5 +145,5 @@ class Ears:
 
     @harmless
     def _see_equal(self, left: Any, right: Any) -> None:
-        if not self.root.deaf:
+        if not is_probing():
             self.evaluations.saw_equal(left, right)

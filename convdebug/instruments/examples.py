@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .anatomy import first_tensor
+from .hook import Hook
 from .instrument import Instrument, Moment, Scene
 from .probe import is_probing
 from .table import Table
@@ -64,10 +65,7 @@ class Examples(Instrument):
         self._validation: set[bytes] = set()
         self._last: tuple[int, int] = (0, 0)
         self._step = 0
-        self._hook = scene.model.register_forward_pre_hook(self._enter, with_kwargs=True) if self.known else None
-
-    def __deepcopy__(self, _memo: Any) -> Examples:
-        return self  # a copy of the model (an average of its weights) brings its hooks along
+        self._hook = scene.model.register_forward_pre_hook(Hook(self._enter), with_kwargs=True) if self.known else None
 
     def _enter(self, model: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         if torch.is_grad_enabled() or model.training or is_probing() or torch.compiler.is_compiling():

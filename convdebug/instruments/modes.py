@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from .hearing import Hearer
+from .hook import Hook
 from .instrument import Moment, Scene
 from .losses import listen_unrecorded, stop_listening_unrecorded
 from .probe import is_probing
@@ -103,7 +104,7 @@ class Modes(Hearer):
             held = held_parameters(self.scene.optimizers) if self.scene.optimizers else None
             self._modal = modal_modules(self.scene.inner, held)
         if self._hook is None and self.hearable and self._modal:
-            self._hook = self.scene.model.register_forward_pre_hook(self._enter)
+            self._hook = self.scene.model.register_forward_pre_hook(Hook(self._enter))
             listen_unrecorded(self._hear_loss)
 
     def disarm(self) -> None:

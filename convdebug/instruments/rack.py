@@ -15,15 +15,16 @@ class Rack:
     def __init__(self, kinds: Sequence[type[Instrument]], scene: Scene, budget: float, every: int | None) -> None:
         self.scene = scene
         self.instruments: dict[str, Instrument] = {}
+        self.active: list[Instrument] = []
+        self._armed: set[str] = set()
+        self._spent: dict[str, float] = {}
+        self.schedule = Schedule([], budget, every)
         for kind in kinds:
             self._guarded(kind.name, partial(self._build, kind))
         prices = [Price(kind.name, kind.weight, kind.rarity, kind.grows, kind.follows, kind.pairs) for kind in kinds]
         self.schedule = Schedule([price for price in prices if price.name in self.instruments], budget, every)
-        self.active: list[Instrument] = []
         self.arm_seconds = 0.0
         self.record_seconds = 0.0
-        self._armed: set[str] = set()
-        self._spent: dict[str, float] = {}
 
     def _build(self, kind: type[Instrument]) -> None:
         self.instruments[kind.name] = kind(self.scene)

@@ -12,6 +12,8 @@ from torch.utils.hooks import RemovableHandle
 
 from .anatomy import first_tensor
 from .fetching import base_of
+from .harmless import harmless
+from .hook import Hook
 from .instrument import Moment
 from .probe import is_probing
 
@@ -23,8 +25,8 @@ class Root:
     """Hooks on the outermost module, for as long as it is watched.
 
     `training_begins` is told of every forward pass with recorded gradients, `evaluated` of what the model answered
-    without. While `deaf`, our own passes through the model go unheard. `moment` is filled on the steps
-    on which an instrument wants the inputs and outputs.
+    without. Our own passes through the model go unheard. `moment` is filled on the steps on which an
+    instrument wants the inputs and outputs. `failed` is told what went wrong, after which nothing is heard.
     """
 
     def __init__(
@@ -33,12 +35,13 @@ class Root:
         clock: Callable[[], float],
         training_begins: Callable[[Any], None],
         evaluated: Callable[[Any, Any], None],
+        failed: Callable[[Exception], None],
     ) -> None:
         self.model = model
         self.clock = clock
         self.hearable = getattr(model, "_compiled_call_impl", None) is None or type(model).__name__ == "OptimizedModule"
         self.moment: Moment | None = None
-        self.deaf = False
+        self.broken, self.failed = False, failed
         self._training_begins, self._evaluated = training_begins, evaluated
         self._hooks: list[RemovableHandle] = []
         self.called = 0
@@ -61,8 +64,8 @@ class Root:
 
     def attach(self) -> None:
         if not self._hooks and self.hearable:
-            self._hooks.append(self.model.register_forward_pre_hook(self._enter, with_kwargs=True))
-            self._hooks.append(self.model.register_forward_hook(self._leave))
+            self._hooks.append(self.model.register_forward_pre_hook(Hook(self._enter), with_kwargs=True))
+            self._hooks.append(self.model.register_forward_hook(Hook(self._leave)))
 
     def detach(self) -> None:
         self.moment = None
@@ -70,8 +73,9 @@ class Root:
             hook.remove()
         self._hooks.clear()
 
+    @harmless
     def _enter(self, _model: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        if torch.compiler.is_compiling() or self.deaf or is_probing() or not torch.is_grad_enabled():
+        if torch.compiler.is_compiling() or is_probing() or not torch.is_grad_enabled():
             return
         self._training_begins((inputs, keywords))
         moment = self.moment
@@ -83,8 +87,9 @@ class Root:
         if moment.timeline is not None:
             moment.timeline.start("forward")
 
+    @harmless
     def _leave(self, _model: nn.Module, inputs: Any, output: Any) -> None:
-        if torch.compiler.is_compiling() or self.deaf or is_probing():
+        if torch.compiler.is_compiling() or is_probing():
             return
         global _calls
         _calls += 1

@@ -43,6 +43,7 @@ class Samples:
 
     def add(self, tensor: Tensor) -> int:
         """Sample a detached tensor into the next row and return the row's number."""
+        tensor = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
         row = len(self.counts)
         if row == len(self.buffer):
             self.buffer = torch.cat([self.buffer, torch.zeros_like(self.buffer)])

@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
 from .anatomy import FUNCTIONS, RECTIFIERS, Layer, first_tensor, layer_of, measured_modules, unit_axis
+from .hook import Hook
 from .sampling import Samples
 
 MOST_CALLS = 64
@@ -81,9 +82,9 @@ class Tap:
         if self._hooks:
             return
         for name, module in measured_modules(self.model):
-            self._hooks.append(module.register_forward_hook(self._hook_of(name)))
-        self._hooks.append(self.model.register_forward_pre_hook(self._begin))
-        self._hooks.append(self.model.register_forward_hook(self._end, always_call=True))
+            self._hooks.append(module.register_forward_hook(Hook(self._hook_of(name))))
+        self._hooks.append(self.model.register_forward_pre_hook(Hook(self._begin)))
+        self._hooks.append(self.model.register_forward_hook(Hook(self._end), always_call=True))
 
     def detach(self) -> None:
         for hook in self._hooks:

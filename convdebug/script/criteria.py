@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from convdebug.instruments.hook import Hook
 from convdebug.instruments.losses import tell
 
 from .finding import living_modules
@@ -25,7 +26,7 @@ class Criteria:
         inside = {id(child) for module in modules for child in module.__dict__.get("_modules", {}).values()}
         for module in modules:
             if id(module) not in inside and is_of_the_script(module):
-                self._hooks.append(module.register_forward_hook(_hear))
+                self._hooks.append(module.register_forward_hook(Hook(_hear)))
 
     def close(self) -> None:
         for hook in self._hooks:

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from convdebug.instruments.hook import Hook
+
 
 class Doors:
     """Hooks on candidates; `entered` is told of a module that the script itself calls while gradients are recorded."""
@@ -21,8 +23,8 @@ class Doors:
     def add(self, module: nn.Module) -> None:
         if id(module) not in self._hooks and not isinstance(module, torch.jit.ScriptModule):
             self._hooks[id(module)] = [
-                module.register_forward_pre_hook(self._enter, with_kwargs=True),
-                module.register_forward_hook(self._leave, always_call=True),
+                module.register_forward_pre_hook(Hook(self._enter), with_kwargs=True),
+                module.register_forward_hook(Hook(self._leave), always_call=True),
             ]
 
     def remove(self, module: nn.Module) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
+
+from .saying import flush
 
 OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -46,8 +49,11 @@ def _left(leave: SystemExit) -> Ending:
     if code is None:
         return Ending(0)
     if not isinstance(code, int):
-        sys.stdout.flush()
-        print(code, file=sys.stderr)
+        flush(sys.stdout)
+        with contextlib.suppress(
+            AttributeError, OSError, ValueError
+        ):  # closed by the script: Python says nothing either
+            print(code, file=sys.stderr)
         return Ending(1, "stopped", f"the script ended itself: {code}")
     if code == 0:
         return Ending(0)
@@ -64,9 +70,9 @@ def _wait_for_threads() -> None:
 def _show(error: BaseException) -> None:
     """Print it as Python prints an uncaught exception, through the script's own hook if it has one."""
     forget_our_frames(error)
-    sys.stdout.flush()
+    flush(sys.stdout)
     sys.excepthook(type(error), error, error.__traceback__)
-    sys.stderr.flush()
+    flush(sys.stderr)
 
 
 def forget_our_frames(error: BaseException) -> None:

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -52,7 +53,12 @@ def family_of(parameters: Iterable[Tensor]) -> Family:
 
 def living_modules() -> list[nn.Module]:
     """All modules of this process; `type` rather than `isinstance`, which would wake lazy proxies."""
-    return [each for each in gc.get_objects() if issubclass(type(each), nn.Module)]
+    return [each for each in gc.get_objects() if issubclass(type(each), nn.Module) and not _is_scripted(each)]
+
+
+def _is_scripted(module: nn.Module) -> bool:
+    """TorchScript takes no hooks; what it trains belongs to the module it was made of, or to none."""
+    return issubclass(type(module), torch.jit.ScriptModule)
 
 
 def _outermost(owners: list[nn.Module], modules: list[nn.Module]) -> list[nn.Module]:

@@ -235,7 +235,7 @@ class Lookout:
             if not is_watched(module):
                 made.append(self._watch(module, self._unheard(module), hooks=not self._compiles))
         if family.orphans and len(family.orphans) == len({id(each) for each in parameters} - known):
-            note = "no module owns what is trained: activations and inputs cannot be seen"
+            note = "no module that takes hooks owns what is trained: activations and inputs cannot be seen"
             made.append(self._watch(LooseTensors(list(family.orphans)), note))
         return made
 

@@ -13,6 +13,7 @@ from convdebug.errors import UserError
 from .arrival import when_imported
 from .ending import Ending, ending_of
 from .program import Program
+from .saying import say
 from .termination import on_termination
 
 if TYPE_CHECKING:
@@ -55,11 +56,15 @@ class WatchedProgram:
             raise SystemExit(2) from None
 
     def _end(self, ending: Ending) -> None:
+        """Complete the session; if that fails, the script has still ended as it did."""
         lookout, recorder = self.lookout, self.recorder
-        if lookout is not None:
-            lookout.stop(ending.status, ending.reason, ending.error)
-        if recorder is not None:
-            recorder.close()
+        try:
+            if lookout is not None:
+                lookout.stop(ending.status, ending.reason, ending.error)
+            if recorder is not None:
+                recorder.close()
+        except Exception as problem:
+            say(f"the session could not be completed: {type(problem).__name__}: {problem}")
 
     def _begin(self) -> None:
         """The program has loaded torch: from now on it is heard. Never raises into the program."""
@@ -68,11 +73,11 @@ class WatchedProgram:
             with warnings.catch_warnings():
                 from .lookout import Limits, Lookout
 
-                self.lookout = Lookout(self._start_run, Limits(**self._limits), self._say)
+                self.lookout = Lookout(self._start_run, Limits(**self._limits), say)
                 self.lookout.start()
         except Exception as problem:
             self.problem = f"the script runs unwatched: {type(problem).__name__}: {problem}"
-            self._say(self.problem)
+            say(self.problem)
         finally:
             sys.path[:] = theirs
 
@@ -87,6 +92,3 @@ class WatchedProgram:
         from .lookout import ScriptStopped
 
         return isinstance(error, ScriptStopped)
-
-    def _say(self, text: str) -> None:
-        print(f"convdebug: {text}", file=sys.stderr, flush=True)

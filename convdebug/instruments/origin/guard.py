@@ -48,7 +48,7 @@ class Origin:
         self._hearable = getattr(self._model, "_compiled_call_impl", None) is None or (
             type(self._model).__name__ == "OptimizedModule"
         )
-        self._door = Door(self._model, scene.device, self._entered)
+        self._door = Door(self._model, scene.device, self._entered, self._failed)
         self._on_host = scene.device.type == "cpu"
         self._calls: list[Call] = []
         self._loss = LossPart()
@@ -101,8 +101,8 @@ class Origin:
         if self._came_back and self._suspect is None:
             self._calls.clear()
             self._came_back = False
-        if len(self._calls) == MOST_CALLS:
-            del self._calls[0]
+        most = MOST_CALLS if self._model.training else 1  # an evaluation with recorded gradients keeps no graphs
+        del self._calls[: max(0, len(self._calls) + 1 - most)]
         self._calls.append(call)
 
     def _hear_loss(self, name: str, args: tuple[Any, ...], keywords: dict[str, Any], value: Tensor) -> None:
@@ -134,11 +134,14 @@ class Origin:
             with probing():
                 act()
         except Exception as problem:  # whatever happens in here, the user's training goes on
-            self._told = MOST_EVENTS
-            self._suspect = None
-            self._calls.clear()
-            message = f"{type(problem).__name__}: {problem}"
-            self.scene.run.event("instrument-failed", self.step, instrument="origin", message=message)
+            self._failed(problem)
+
+    def _failed(self, problem: Exception) -> None:
+        self._told = MOST_EVENTS
+        self._suspect = None
+        self._calls.clear()
+        message = f"{type(problem).__name__}: {problem}"
+        self.scene.run.event("instrument-failed", self.step, instrument="origin", message=message)
 
     # the loss
 

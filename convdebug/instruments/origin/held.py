@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from convdebug.instruments.harmless import harmless
+from convdebug.instruments.hook import Hook
 from convdebug.instruments.probe import is_probing
 
 from .isolation import tensors_in, versions_of
@@ -63,17 +65,24 @@ class Call:
 class Door:
     """Hooks on the model itself, there as long as it is watched; `heard` receives each finished call."""
 
-    def __init__(self, model: nn.Module, device: torch.device, entered: Callable[[Call], None]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        device: torch.device,
+        entered: Callable[[Call], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
         self.model, self.device = model, device
         self.entered = entered
+        self.broken, self.failed = False, failed
         self._kind = device.type
         self._hooks: list[RemovableHandle] = []
         self._last: Call | None = None
 
     def open(self) -> None:
         self._hooks = [
-            self.model.register_forward_pre_hook(self._enter, with_kwargs=True),
-            self.model.register_forward_hook(self._leave),
+            self.model.register_forward_pre_hook(Hook(self._enter), with_kwargs=True),
+            self.model.register_forward_hook(Hook(self._leave)),
         ]
 
     def close(self) -> None:
@@ -82,6 +91,7 @@ class Door:
         self._hooks.clear()
         self._last = None
 
+    @harmless
     def _enter(self, _model: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         if torch.compiler.is_compiling() or not torch.is_grad_enabled() or is_probing():
             return
@@ -97,6 +107,7 @@ class Door:
         )
         self.entered(self._last)
 
+    @harmless
     def _leave(self, _model: nn.Module, _inputs: Any, output: Any) -> None:
         call = self._last
         if call is None or is_probing() or torch.compiler.is_compiling() or not torch.is_grad_enabled():

@@ -1,0 +1,24 @@
+"""What is hung on the user's modules: it stays behind when the module is copied or pickled."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+
+class Hook:
+    """Calls `act`. A copy of the module (an average, the best so far) and a file of it get one that does nothing.
+
+    Without it a copy would take along all that listens, down to the session. What a file holds instead is Python's
+    own, so that it can be loaded where there is no convdebug.
+    """
+
+    def __init__(self, act: Callable[..., Any]) -> None:
+        self.act = act
+
+    def __call__(self, *about: Any) -> Any:
+        return self.act(*about)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (contextlib.nullcontext(), "__exit__")  # takes whatever it is given and returns None
