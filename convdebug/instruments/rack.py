@@ -58,10 +58,12 @@ class Rack:
         for instrument in tuple(self.active):
             moment.watch_seconds = sum(self._spent.values()) + moment.hook_seconds + self.schedule.base_seconds
             self._timed(instrument, partial(instrument.record, moment))
+        taken = {}
         for instrument in self.active:
             hooks = instrument.inner_seconds()
             outside += hooks
-            self.schedule.measured(instrument.name, moment.step, self._spent[instrument.name] + hooks)
+            taken[instrument.name] = self._spent[instrument.name] + hooks
+        self.schedule.measured(moment.step, taken)
         self.record_seconds = self.scene.clock() - started
         return max(outside, 0.0)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from statistics import median
@@ -12,6 +12,10 @@ REMEMBERED = 9
 LONGEST_INTERVAL = 4096
 GROWTH = 200
 """Blobs: at every measured step up to this one, then ever rarer, so that a run of a million steps keeps about 2000."""
+
+
+LEAST_SHARE = 0.01
+"""Of the budget, for each instrument, however little those before it left."""
 
 
 @dataclass
@@ -27,13 +31,14 @@ class Price:
     seconds: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     due: int = 0
     measured: int = 0
+    cost: float = 0.0
+    """Seconds one measurement takes: the median of the last few, which neither a hiccup nor a warm-up can move."""
 
-    @property
-    def cost(self) -> float:
-        """Seconds one measurement takes: the median of the last few, which neither a hiccup nor a warm-up can move."""
-        if len(self.seconds) < 3:
-            return min(self.seconds, default=0.0)
-        return median(self.seconds)
+    def pay(self, seconds: float) -> None:
+        """One more measurement, and what it took."""
+        self.measured += 1
+        self.seconds.append(seconds)
+        self.cost = min(self.seconds) if len(self.seconds) < 3 else median(self.seconds)
 
 
 class Schedule:
@@ -81,13 +86,15 @@ class Schedule:
                 found.append(price.name)
         return found
 
-    def measured(self, name: str, step: int, seconds: float) -> None:
-        """An instrument measured at `step` and took `seconds`; sets when it is due again."""
-        price = next(price for price in self.prices if price.name == name)
-        price.seconds.append(seconds)
-        price.measured += 1
-        first_of_pair = price.pairs and price.measured % 2 == 1
-        price.due = step + (1 if first_of_pair else self._interval(price, step))
+    def measured(self, step: int, seconds: Mapping[str, float]) -> None:
+        """These instruments measured at `step` and took so many seconds; sets when each is due again."""
+        for price in self.prices:
+            if price.name in seconds:
+                price.pay(seconds[price.name])
+        for price, affordable in zip(self.prices, self._affordable(), strict=True):
+            if price.name in seconds:
+                first_of_pair = price.pairs and price.measured % 2 == 1
+                price.due = step + (1 if first_of_pair else self._interval(price, step, affordable))
         self._soonest = min(price.due for price in self.prices)
 
     def drop(self, name: str) -> None:
@@ -99,22 +106,23 @@ class Schedule:
             return step % (self.every * price.rarity) == 0
         return step >= price.due or _is_early(step, 4 if price.rarity > 1 else 2)
 
-    def _interval(self, price: Price, step: int) -> int:
+    def _interval(self, price: Price, step: int, affordable: int) -> int:
         spread = 1 + step // GROWTH if price.grows else 1
-        affordable = self._affordable(price)
         return min(LONGEST_INTERVAL, max(spread, affordable, price.rarity))
 
-    def _affordable(self, wanted: Price) -> int:
-        left = self.budget * self.step_seconds - self.base_seconds
+    def _affordable(self) -> list[int]:
+        """After how many steps each may measure again: one walk, as each leaves the rest to those after it."""
+        whole = self.budget * self.step_seconds
+        left = whole - self.base_seconds
+        intervals = []
         for price in self.prices:
-            share = max(left * price.weight, self.budget * self.step_seconds * 0.02)
+            share = max(left * price.weight, whole * LEAST_SHARE)
             if share <= 0:
-                return LONGEST_INTERVAL if price.seconds and self._steps else 1
-            interval = max(1, ceil(price.cost / share))
-            if price is wanted:
-                return interval
-            left -= price.cost / interval
-        return 1
+                intervals.append(LONGEST_INTERVAL if price.seconds and self._steps else 1)
+                continue
+            intervals.append(max(1, ceil(price.cost / share)))
+            left -= price.cost / intervals[-1]
+        return intervals
 
 
 def _is_early(step: int, base: int) -> bool:

@@ -266,7 +266,7 @@ def run_schedule(schedule: Schedule, step_seconds: float, costs: dict[str, float
     for step in range(steps):
         for name in schedule.due(step):
             measured[name].append(step)
-            schedule.measured(name, step, costs[name])
+            schedule.measured(step, {name: costs[name]})
         schedule.stepped(step_seconds, 10e-6)
     return measured
 

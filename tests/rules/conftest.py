@@ -230,7 +230,6 @@ SEEN_BY_A_CHECK = {
     "input_scaled_to_nothing": "input-independence",
     "penalty_without_a_gradient": "regularization-raises-loss",
 }
-STEPS_OF_TARGETS = {"labels_drawn_anew": 210, "slow_to_load": 30, "one_unit_wide": 300}
 
 
 CHECKED_FIRST = {

@@ -166,6 +166,9 @@ def backward_without_its_factor() -> Target:
     def model() -> nn.Module:
         net = small_net()
         net[1] = Through(Squared.apply)  # type: ignore[index, operator]
+        return net
+
+    return target(make_model=model)
 
 
 # what a loop does: each of these trains with a step of its own, ill in one respect
