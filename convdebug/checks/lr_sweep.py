@@ -9,6 +9,9 @@ from convdebug.search.short_training import isolated, rate_of
 from convdebug.search.sweep import HIGH, LOW, SweepResult, lr_sweep
 from convdebug_sessions import Diagnosis, Remedy
 
+ENOUGH_STEPS = 16
+"""Fewer, and a network that starts slowly looks like one that cannot learn."""
+
 
 def run(bench: Bench) -> Outcome:
     """Sweep within the check's time, the target's own rate among the others, and judge that."""
@@ -25,6 +28,11 @@ def run(bench: Bench) -> Outcome:
         on_progress=bench.progress,
     )
     bench.run.event("sweep", None, **result.as_json())
+    if result.suggestion.lr is None and result.plan.steps < ENOUGH_STEPS:
+        raise Skipped(
+            f"in the time there is each of {len(result.plan.rates)} rates had {result.plan.steps} steps and none brought "
+            f"the loss down: too few to tell (a larger --budget gives more)"
+        )
     rates = by_rate(result.trials)
     measured = result.as_json() | {"own_rate": own, "steps": result.plan.steps, "batch_size": result.plan.batch_size}
     return Outcome(_summary(result, rates, own), measured, _expected(result), _diagnoses(bench, result, rates, own))
