@@ -117,7 +117,7 @@ class Learner:
                 inputs, labels = split_batch(to_device(batch, self.device))
                 with self._autocast:
                     scores = call_model(self.model, inputs)
-                    loss = self.target.loss(scores, labels)
+                    loss = self.target.data_loss(scores, labels)
                 count = _count(inputs)
                 total += loss.to(total) * count
                 examples += count

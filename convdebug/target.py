@@ -138,9 +138,15 @@ class Target:
         """The batches of one epoch in an order fixed by (seed, epoch), from batch number ``start`` on."""
         return self.batches_of(split, batch_size).batches(seed, epoch, start)
 
+    def data_loss(self, outputs: Any, labels: Any) -> Tensor:
+        """The loss without penalties; a function of torch is looked up at each call: instruments may stand in."""
+        if getattr(self.loss, "__module__", None) == nn.functional.__name__:
+            return getattr(nn.functional, self.loss.__name__, self.loss)(outputs, labels)
+        return self.loss(outputs, labels)
+
     def total_loss(self, model: nn.Module, outputs: Any, labels: Any) -> tuple[Tensor, Tensor, Tensor | None]:
         """What ``backward`` is called on, the data loss in it, and the penalty in it (None without one)."""
-        loss = self.loss(outputs, labels)
+        loss = self.data_loss(outputs, labels)
         if self.penalty is None:
             return loss, loss, None
         penalty = self.penalty(model)

@@ -191,7 +191,7 @@ def _diagnoses(bench: Bench, fates: list[Fate]) -> list[Diagnosis]:
         return [_all_frozen(bench, fates)] if fates else []
     found = [_no_gradient(bench, _lost(fates), fates)] if _lost(fates) else []
     found += [_not_held(bench, _forgotten(fates))] if _forgotten(fates) else []
-    found += [_twice(bench, _held_twice(fates))] if _held_twice(fates) else []
+    found += bench.ask_rules("parameters-held-twice")
     return found + _unchanged(bench, fates)
 
 
@@ -242,17 +242,6 @@ def _not_held(bench: Bench, forgotten: list[Fate]) -> Diagnosis:
         "a plain list?",
         remedies=[Remedy("Make the optimizer from model.parameters() after the model is complete.")],
         **_placed(forgotten),
-    )
-
-
-def _twice(bench: Bench, twice: list[Fate]) -> Diagnosis:
-    return bench.finding(
-        "parameters-held-twice",
-        "warning",
-        f"The optimizer holds {listed([each.name for each in twice])} more than once and moves them as often at every "
-        "step: their rate is a multiple of what it says.",
-        remedies=[Remedy("Give each parameter to the optimizer once; named_parameters() names shared ones once.")],
-        **_placed(twice),
     )
 
 

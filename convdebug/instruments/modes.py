@@ -107,6 +107,9 @@ class Modes(Hearer):
             self._hook = self.scene.model.register_forward_pre_hook(Hook(self._enter))
             listen_unrecorded(self._hear_loss)
 
+    def __deepcopy__(self, _memo: Any) -> Modes:
+        return self  # a copy of the model (an average of its weights) brings its hooks along
+
     def disarm(self) -> None:
         self._due = False
 

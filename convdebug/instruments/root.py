@@ -62,6 +62,9 @@ class Root:
             node = node.next_functions[0][0] if node.next_functions else None
         return False
 
+    def __deepcopy__(self, _memo: Any) -> Root:
+        return self  # a copy of the model (an average of its weights) brings its hooks along
+
     def attach(self) -> None:
         if not self._hooks and self.hearable:
             self._hooks.append(self.model.register_forward_pre_hook(Hook(self._enter), with_kwargs=True))

@@ -77,6 +77,9 @@ class Tap:
     def attached(self) -> bool:
         return bool(self._hooks)
 
+    def __deepcopy__(self, _memo: Any) -> Tap:
+        return self  # a copy of the model (an average of its weights) brings its hooks along
+
     def attach(self) -> None:
         """Hook every measured module and the root; does nothing if they are hooked."""
         if self._hooks:

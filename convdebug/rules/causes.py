@@ -67,6 +67,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
         "loss-plateau",
         "underfitting",
     ),
+    "parameters-held-twice": ("learning-rate-too-high", "loss-oscillating"),
     "gradients-accumulate": (
         "learning-rate-too-high",
         "loss-diverged",

@@ -26,6 +26,8 @@ JUMP = 1.5  # × the first loss, after an update
 JUMP_BY_ONE_UPDATE = 10.0  # × the first loss where no update ratio was measured
 ILL_FROM_THE_START = 3.0  # × chance: what stays poor after such a first loss is the initialization's doing
 EARLY_ROWS = 10
+FAR_JUMP = 100.0  # × the first loss: nothing was kept of what the network began with
+FEW_OF_FIRST = 0.1  # of the first loss
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def judge(facts: Facts) -> Finding | None:
     row = divergence(facts)
     if row is not None:
         return _diverged(facts, loss, row)
-    return _stayed_poor(facts, loss, now) if now.stuck else None
+    return _stayed_poor(facts, loss, now) if now.stuck else _came_back_worse(facts, loss, now)
 
 
 def _diverged(facts: Facts, loss: Curve, row: int) -> Finding | None:
@@ -79,6 +81,19 @@ def _stayed_poor(facts: Facts, loss: Curve, now: Progress) -> Finding | None:
     highest = int(np.nanargmax(np.where(np.isfinite(loss.values), loss.values, -np.inf)))
     what = f"loss began at {number(now.start)}, rose to {number(float(loss.values[highest]))} at step "
     what += f"{int(loss.steps[highest])} and is {number(now.now)} now: no better than guessing"
+    return _finding(facts, what, kick.step, kick)
+
+
+def _came_back_worse(facts: Facts, loss: Curve, now: Progress) -> Finding | None:
+    """A loss thrown to a hundred times its first by far too large updates, and not below a tenth of it since."""
+    kick = kick_before(update_ratio(facts), int(loss.steps[-1]), whole=True) if len(loss) else None
+    if not kick or kick.largest < FAR_TOO_LARGE or not now.now > FEW_OF_FIRST * now.start:
+        return None
+    highest = int(np.nanargmax(np.where(np.isfinite(loss.values), loss.values, -np.inf)))
+    if not loss.values[highest] > FAR_JUMP * max(now.start, now.chance if math.isfinite(now.chance) else 0.0):
+        return None
+    what = f"loss was thrown from {number(now.start)} to {number(float(loss.values[highest]))} at step "
+    what += f"{int(loss.steps[highest])}, and is {number(now.now)} now"
     return _finding(facts, what, kick.step, kick)
 
 
@@ -154,6 +169,7 @@ RULE = Rule(
     "up; scale the inputs; use batch normalization, which allows higher rates.",
     source='Lecture, "loss exploding: learning rate too high" and "Track the ratio of weight updates / weight '
     f'magnitudes: want ~1e-3". Update ratio above {TOO_LARGE} with a loss above 3 × the first, NaN, or a jump above '
-    f"{JUMP} × that ends at chance; above {FAR_TOO_LARGE} with a loss that ends at chance.",
+    f"{JUMP} × that ends at chance; above {FAR_TOO_LARGE} with a loss that ends at chance, or that rose to "
+    f"{FAR_JUMP:g} × the first and is above a tenth of it.",
     judge=judge,
 )

@@ -20,6 +20,9 @@ class Doors:
         self._hooks: dict[int, list[RemovableHandle]] = {}
         self._depth = 0
 
+    def __deepcopy__(self, _memo: Any) -> Doors:
+        return self  # a copy of the model (an average of its weights) brings its hooks along
+
     def add(self, module: nn.Module) -> None:
         if id(module) not in self._hooks and not isinstance(module, torch.jit.ScriptModule):
             self._hooks[id(module)] = [

@@ -232,11 +232,11 @@ def own_step(regimen: Regimen) -> Any:
 
 
 def by_target(patient: Patient, path: Path, looks: Looks) -> None:
-    """`convdebug train` with a target; where only the whole data show the ailment, `check --only data` before."""
+    """`convdebug train` with a target; where only a check shows the ailment, that before."""
     target = as_target(patient.regimen).complete()
     with Recorder.create(path, overwrite=True) as recorder, contextlib.suppress(TargetError):
-        if patient.via_target:
-            run_checks(target, recorder, only=["data"], budget_s=5)
+        if patient.checked_by is not None:
+            run_checks(target, recorder, only=[patient.checked_by], budget_s=5)
         plan = Plan(steps=patient.regimen.steps, device="cpu")
         train_target(target, recorder, plan, on_step=lambda done, _total: looks.after(done - 1))
     looks.close()

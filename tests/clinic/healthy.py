@@ -85,7 +85,7 @@ def variations() -> Iterator[tuple[str, tuple[str, ...], dict[str, Any]]]:
     yield (
         "label smoothing",
         ("mlp", "convnet", "transformer"),
-        {"loss": partial(F.cross_entropy, label_smoothing=0.1)},
+        {"loss": nn.CrossEntropyLoss(label_smoothing=0.1)},
     )
     yield "weight decay", ("mlp", "batchnorm", "residual"), {"optimizer": sgd(0.05, weight_decay=5e-4)}
     yield "accumulation", ("convnet", "transformer"), {"accumulate": 4, "batch": 8}
@@ -104,11 +104,11 @@ def variations() -> Iterator[tuple[str, tuple[str, ...], dict[str, Any]]]:
     yield "twenty classes", ("convnet", "transformer"), {"data": partial(patterns, classes=20), "steps": 240}
     yield "two classes", ("mlp", "batchnorm"), {"data": partial(patterns, classes=2, strength=0.4)}
     yield "grey pictures", ("mlp", "residual"), {"data": partial(patterns, channels=1, noise=0.7)}
-    yield "regression", ("mlp", "convnet"), {"data": regression, "loss": F.mse_loss, "optimizer": adam()}
+    yield "regression", ("mlp", "convnet"), {"data": regression, "loss": nn.MSELoss(), "optimizer": adam()}
     yield (
         "yes or no",
         ("mlp", "batchnorm"),
-        {"data": yes_or_no, "loss": F.binary_cross_entropy_with_logits, "optimizer": adam()},
+        {"data": yes_or_no, "loss": nn.BCEWithLogitsLoss(), "optimizer": adam()},
     )
     yield "bfloat16", ("convnet", "transformer"), {"half": True}
     yield "moving average of the weights", ("convnet",), {"average": True}

@@ -12,13 +12,16 @@ WAYS = ("target", "watch", "run")
 
 @dataclass(frozen=True)
 class Patient:
-    """`rules` are those that name its ailment rightly, the most fitting first; none for the healthy."""
+    """`rules` are those that name its ailment rightly, the most fitting first; none for the healthy.
+
+    `checked_by` is the check that comes before its training, where only that shows the ailment.
+    """
 
     name: str
     family: str
     regimen: Regimen
     rules: tuple[str, ...] = ()
-    via_target: bool = False
+    checked_by: str | None = None
 
     @property
     def half(self) -> str:
@@ -28,7 +31,7 @@ class Patient:
     @property
     def way(self) -> str:
         """How the training is brought: as a target, by two lines in its loop, or as an untouched script."""
-        if self.via_target:
+        if self.checked_by is not None:
             return "target"
         ways = WAYS if self._fits_a_target else WAYS[1:]
         return ways[zlib.crc32(self.name[::-1].encode()) % len(ways)]
@@ -36,5 +39,5 @@ class Patient:
     @property
     def _fits_a_target(self) -> bool:
         regimen = self.regimen
-        own_loop = regimen.keep_graph or regimen.scaler is not None or regimen.average
+        own_loop = regimen.keep_graph or regimen.scaler is not None or regimen.average or regimen.schedule is not None
         return regimen.evaluation_mode and not own_loop

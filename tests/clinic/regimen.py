@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -53,7 +52,7 @@ class Regimen:
     trained: Callable[[nn.Module], list[nn.Parameter]] = everything
     optimizer: Callable[..., Optimizer] = field(default_factory=sgd)
     schedule: Callable[[Optimizer], Any] | None = None
-    loss: Callable[..., Tensor] = F.cross_entropy
+    loss: Callable[..., Tensor] = field(default_factory=nn.CrossEntropyLoss)
     scores: Callable[[Tensor], Tensor] = same
     inputs: Callable[[Tensor], Tensor] = same
     labels: Callable[[Tensor], Tensor] = same

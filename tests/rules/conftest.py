@@ -194,6 +194,7 @@ ILL: dict[str, Ill] = {
     "unshuffled-batches": "sorted_by_class",
     "gradients-accumulate": "never_zeroed",
     "parameters-not-in-optimizer": "head_forgotten",
+    "parameters-held-twice": "every_parameter_twice",
     "frozen-parameters": "left_frozen",
     "no-gradient": "cut_off",
     "double-softmax": "softmax_twice",
@@ -229,6 +230,7 @@ SEEN_BY_A_CHECK = {
     "softmax_over_the_batch": "batch-mixing",
     "input_scaled_to_nothing": "input-independence",
     "penalty_without_a_gradient": "regularization-raises-loss",
+    "every_parameter_twice": "parameters",
 }
 
 

@@ -509,3 +509,15 @@ def adam_without_eps() -> Target:
 
 
 SLOW = {"make_optimizer": lambda parameters: plain(parameters, 1e-4)}
+
+
+def every_parameter_twice() -> Target:
+    """The optimizer is given a list in which each parameter stands twice."""
+
+    def optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        listed = list(parameters)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.optim.SGD(listed + listed, lr=0.01)
+
+    return target(make_optimizer=optimizer)
