@@ -37,7 +37,7 @@ class Ears:
         self.broken = False
         self.pending = PendingLoss(lambda: scene.parameters)
         self.evaluations = Evaluations(write_evaluation)
-        self.root = Root(scene.model, scene.clock, self._training_begins, self._evaluated, self.failed)
+        self.root = Root(scene.model, scene.clock, self._training_begins, self._evaluated, self._tell_failure)
         self.root.hearable = self.root.hearable and hooks
         self._comparing = False
         self._compared = False
@@ -69,8 +69,10 @@ class Ears:
         self.root.detach()
 
     def failed(self, problem: Exception) -> None:
-        """What was heard could not be made sense of: nothing more is heard."""
-        self.broken = self.root.broken = True
+        """What was heard could not be made sense of: no losses or evaluations are heard any more."""
+        self._tell_failure(problem)
+
+    def _tell_failure(self, problem: Exception) -> None:
         message = f"{type(problem).__name__}: {problem}"
         self.scene.run.event("instrument-failed", instrument="ears", message=message)
 

@@ -133,5 +133,5 @@ def cosine_of(before: list[Tensor], after: list[Tensor]) -> Tensor:
     """The cosine of the angle between two lists of tensors, each taken as one long vector."""
     lengths = [torch.stack(torch._foreach_norm(tensors)).norm() for tensors in (before, after)]
     products = torch._foreach_mul(before, after)
-    dot = torch.stack([product.sum() for product in products]).sum()
+    dot = torch.stack([product.sum() for product in products]).sum().real
     return dot / (lengths[0] * lengths[1]).clamp_min(torch.finfo(torch.float32).tiny)

@@ -34,7 +34,7 @@ class Received(Hearer):
     def arm(self, moment: Moment) -> None:
         super().arm(moment)
         if moment.step >= self._look_again:
-            self._look_again = moment.step + 64
+            self._look_again = moment.step + (64 if moment.step else 1)
             fresh = [(name, p) for name, p in self.scene.parameters if p.requires_grad and id(p) not in self._had]
             self._waiting = dict(fresh)
 

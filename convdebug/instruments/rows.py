@@ -24,10 +24,15 @@ class Rows:
         self._step_group: Group = run.group(STEP_SERIES)
         self._groups: dict[str, Group] = {}
         self._last_steps: dict[str, int] = {}
+        self._loss_seen = True
 
     def step(self, step: int, loss: Any, rate: float, wall: float) -> None:
-        """`train/loss`, `train/lr` and `time/wall` of one step."""
+        """`train/loss`, `train/lr` and `time/wall` of one step; NaN where no loss was seen, between two events."""
         group = self._step_group
+        seen = loss is not None
+        if seen != self._loss_seen:
+            self._loss_seen = seen
+            self._run.event("loss-seen" if seen else "loss-unseen", step)
         if isinstance(loss, Tensor) and loss.device.type != "cpu":
             self._readback.put(loss.reshape(1), lambda row: group.append(step, (float(row[0]), rate, wall)))
         else:

@@ -53,6 +53,6 @@ def unit_rows(module: nn.Module) -> Tensor | None:
     if isinstance(module.weight, nn.parameter.UninitializedParameter):
         return None
     rows = module.weight.detach().flatten(1)
-    if len(rows) < 2 or rows.shape[1] < 2:
+    if rows.is_complex() or len(rows) < 2 or rows.shape[1] < 2:
         return None
     return rows[:: -(-len(rows) // MOST_UNITS)].float()

@@ -29,6 +29,12 @@ class Curve:
         good = np.isfinite(self.values)
         return Curve(self.steps[good], self.values[good])
 
+    def without_unseen(self, marks: list[Event]) -> "Curve":
+        """Without the rows between an event `loss-unseen` and the next `loss-seen`: their NaN is no value."""
+        place = np.searchsorted([mark.step or 0 for mark in marks], self.steps, side="right") - 1
+        seen = np.array([True, *(mark.kind == "loss-seen" for mark in marks)])[place + 1]
+        return Curve(self.steps[seen], self.values[seen])
+
 
 @dataclass(frozen=True)
 class Table:
@@ -120,7 +126,8 @@ class Facts:
             steps, values = self.session.series_since(name, self.run.id, len(curve))
             curve = Curve(np.concatenate([curve.steps, steps]), np.concatenate([curve.values, values]))
             self._curves[name] = (self._age, curve)
-        return curve
+        marks = self.events("loss-seen", "loss-unseen") if name == "train/loss" else []
+        return curve.without_unseen(marks) if marks else curve
 
     def table(self, kind: str, what: str) -> Table:
         """All series `kind/<name>/what`, for example `("gradient", "norm")`."""

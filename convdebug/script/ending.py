@@ -50,9 +50,7 @@ def _left(leave: SystemExit) -> Ending:
         return Ending(0)
     if not isinstance(code, int):
         flush(sys.stdout)
-        with contextlib.suppress(
-            AttributeError, OSError, ValueError
-        ):  # closed by the script: Python says nothing either
+        with contextlib.suppress(AttributeError, OSError, ValueError):
             print(code, file=sys.stderr)
         return Ending(1, "stopped", f"the script ended itself: {code}")
     if code == 0:

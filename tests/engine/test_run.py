@@ -194,3 +194,13 @@ def test_a_window_may_set_the_rate_and_stop_the_script(tmp_path: Path) -> None:
     with session_of(tmp_path) as session:
         assert session.run().status == "stopped"
         assert session.events(kinds=["change"])[0].data["new"] == 0.01
+
+
+def test_a_script_may_close_what_it_printed_on(tmp_path: Path) -> None:
+    text = scripts.PLAIN.replace("        say(model)", "    say(model)")
+    text = text.replace('if __name__ == "__main__":\n    main()', "main()\nsys.stdout.close()\nos.close(2)")
+    assert "os.close(2)" in text
+    done = watched(tmp_path, text, "--epochs", "1")
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    with session_of(tmp_path) as session:
+        assert (session.run().status, session.run().steps) == ("finished", 6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -318,7 +319,7 @@ def _sum_is_bad(values: Tensor) -> bool:
     """Whether a tensor holds NaN or infinity; its sum says so, and a sum that overflows is looked into."""
     if values.layout != torch.strided:
         return False
-    return not math.isfinite(values.sum().item()) and not finite(values)
+    return not cmath.isfinite(values.sum().item()) and not finite(values)
 
 
 def _holds_bad_gradient(parameter: nn.Parameter | None) -> bool:

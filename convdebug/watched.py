@@ -1,0 +1,347 @@
+"""One watched run: what a `watch` gives, told of each step by the loop or by the optimizers themselves."""
+
+from __future__ import annotations
+
+import math
+import traceback
+import types
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from convdebug_sessions import Recorder, Wish
+
+from .instruments import Moment, Scene
+from .instruments.anatomy import unwrapped
+from .instruments.ears import Ears
+from .instruments.opening import tell_anatomy
+from .instruments.origin import Origin
+from .instruments.probe import probing
+from .instruments.rack import Rack
+from .instruments.rows import Rows, share
+from .instruments.stepping import Stepping
+from .instruments.weights_kept import keep_weights
+from .instruments.wishes import TrainingStopped, Wishes
+
+MOST_MICRO_BATCHES = 64
+"""So many calls of `step` without an optimizer step are taken for gradient accumulation; beyond, each is a step."""
+
+_watched_models: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+
+
+def is_watched(model: nn.Module) -> bool:
+    """Whether a model, as it is or unwrapped, is being watched."""
+    return model in _watched_models or unwrapped(model) in {unwrapped(each) for each in _watched_models}
+
+
+class Watch:
+    """One watched run. Does nothing to the training but wait while it is paused and set what was wished.
+
+    `stepped` is told when an optimizer of this model has stepped, or when a gradient scaler made it skip the step:
+    where nobody calls `step`, as in a script that is not ours, it does.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        rack: Rack,
+        recorder: Recorder | None,
+        checkpoints: int = 0,
+        on_wish: Callable[[Wish], bool] | None = None,
+        first_step: int = 0,
+        keep_open: bool = False,
+        stepped: Callable[[Watch, Optimizer], None] | None = None,
+        hooks: bool = True,
+    ) -> None:
+        self.run = scene.run
+        self.number = first_step
+        self.wanted_batch_size: int | None = None
+        self.examples: Callable[[], Sequence[int] | None] = lambda: None
+        """Where the loop knows them: the places in its data set of the examples of the batch under way."""
+        self._scene, self._rack, self._recorder = scene, rack, recorder
+        _watched_models.add(scene.model)
+        self._clock = scene.clock
+        self._on_wish = on_wish
+        self._checkpoints = checkpoints
+        self._keep_open = keep_open
+        self._stepped = stepped
+        told = (self._before_update, self._after_update, self._attempted, self._tried)
+        self._stepping = Stepping(scene.model, scene.optimizers, *told, search=stepped is not None)
+        self._unanswered: set[int] = set()
+        self._wishes = Wishes(scene.run, scene.optimizers, self._take_wish)
+        self._origin = Origin(scene, examples=lambda: self.examples())
+        self._moment = Moment(first_step)
+        self._ears = Ears(scene, self._moment, self._write_evaluation, hooks)
+        self._steps_by_optimizer = bool(scene.optimizers)
+        self._gave_up = False
+        self._micro_batches: list[Any] = []
+        self._running = False
+        self._started = self._ended = scene.clock()
+        tell_anatomy(scene)
+
+    # a run begins and ends
+
+    def __enter__(self) -> Watch:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> bool:
+        if error is None:
+            self.finish()
+        elif isinstance(error, TrainingStopped):
+            self.finish("stopped", str(error))
+            return True
+        elif isinstance(error, KeyboardInterrupt):
+            self.finish("stopped", "interrupted from the keyboard")
+        else:
+            self.crash(error)
+        return False
+
+    def start(self) -> None:
+        """Begin to watch; entering the `with` block does it."""
+        self._rows = Rows(self.run, self._scene.readback)
+        self._running = True
+        self._stepping.start()
+        self._ears.start()
+        self._origin.start()
+        self._started = self._ended = self._clock()
+        if self._scene.compiled and self._ears.root.hearable:
+            self.run.event(
+                "note", 0, text="the model is compiled: activations come from a plain pass on the same batch"
+            )
+        self._begin_step()
+
+    def finish(self, status: str = "finished", reason: str | None = None) -> None:
+        """Stop watching and end the run; leaving the `with` block does it."""
+        if not self._running:
+            return
+        if self._micro_batches and self.number == 0:
+            self.count_every_call()
+        self._ears.stop()
+        self._running = False
+        _watched_models.discard(self._scene.model)
+        self._stepping.stop()
+        self._rack.close()
+        self._scene.readback.finish()
+        self._origin.stop()
+        if not self._keep_open:
+            self.run.finish(status, reason)
+        if self._recorder is not None:
+            self._recorder.close()
+
+    def abandon(self) -> None:
+        """In a child after a fork: hear and measure nothing more, and leave the recording to the parent."""
+        self._running = False
+        self._stepping.stop()
+        self._ears.silence()
+        self._rack.silence()
+
+    def crash(self, error: BaseException) -> None:
+        """End the run with what the training raised."""
+        text = "".join(traceback.format_exception(error))
+        self.run.event("crash", self.number, type=type(error).__name__, message=str(error), traceback=text)
+        self.finish("crashed", f"{type(error).__name__}: {error}")
+
+    # a step
+
+    def step(self, loss: Any = None, accuracy: Any = None, **scalars: Any) -> None:
+        """One optimizer step is over: record it, obey wishes, make ready for the next.
+
+        `loss` and the scalars may be tensors on any device; they are read without making the device wait. Without a
+        loss the tensors that backward was called on are taken. `accuracy` may be a share, or a boolean tensor (N,)
+        that says which examples were right. Calls between two steps of the optimizer are micro-batches: their losses
+        are summed. Raises TrainingStopped if that was wished.
+        """
+        entered = self._clock()
+        if self._is_micro_batch():
+            self._micro_batches.append(loss.detach() if isinstance(loss, Tensor) else loss)
+            return
+        moment = self._moment
+        applied = self._ears.pending.take()
+        given = self._with_micro_batches(loss)
+        self._rows.step(
+            moment.step, applied if given is None else given, self._learning_rate(), entered - self._started
+        )
+        if accuracy is not None:
+            scalars["train/accuracy"] = share(accuracy)
+        for name, value in scalars.items():
+            self._rows.scalar(name, moment.step, value)
+        moment.given.update(scalars)
+        with probing():
+            hooks = self._rack.record(moment)
+        self._scene.readback.collect()
+        self._end_step(entered, hooks)
+
+    def _end_step(self, entered: float, hooks: float) -> None:
+        step, self.number = self._moment.step, self.number + 1
+        if self._checkpoints and step % self._checkpoints == 0:
+            keep_weights(self._scene, step)
+        if self._wishes.waiting:
+            self._wishes.obey(step, self._scene.readback.finish)
+        self._begin_step()
+        now = self._moment.began_at = self._clock()
+        base = now - entered - self._rack.record_seconds - self._rack.arm_seconds
+        self._rack.schedule.stepped(max(entered - self._ended - hooks, 0.0), max(base, 0.0))
+        self._ended = now
+
+    def _begin_step(self) -> None:
+        self._moment = self._ears.moment = Moment(self.number, began_at=self._clock())
+        self._origin.begin(self.number)
+        if self.number % 64 <= 1:  # at 1 as well: at the first call parameters may be swapped for others
+            self._scene.look_again()
+            self._ears.pending.look_again()
+        self._ears.root.moment = self._moment if self._rack.arm(self._moment) else None
+
+    def _is_micro_batch(self) -> bool:
+        if self._moment.updates or self._moment.attempted or not self._steps_by_optimizer:
+            return False
+        if len(self._micro_batches) >= MOST_MICRO_BATCHES:
+            self.count_every_call()
+            return False
+        return True
+
+    def count_every_call(self) -> None:
+        """The optimizer does not step: what was taken for micro-batches were steps."""
+        self._steps_by_optimizer, self._gave_up = False, True
+        calls, self._micro_batches = self._micro_batches, []
+        if not calls:
+            return
+        text = f"{len(calls)} calls of step(), and the optimizer did not step: each call is counted as a step"
+        self.run.event("note", self.number, text=text)
+        for loss in calls:
+            self._rows.step(self.number, loss, self._learning_rate(), self._clock() - self._started)
+            self.number += 1
+        self._moment.step = self.number
+
+    def _with_micro_batches(self, loss: Any) -> Any:
+        if not self._micro_batches:
+            return loss.detach() if isinstance(loss, Tensor) else loss
+        parts, self._micro_batches = [part for part in (*self._micro_batches, loss) if part is not None], []
+        return sum(part.detach() if isinstance(part, Tensor) else part for part in parts) if parts else None
+
+    def _learning_rate(self) -> float:
+        optimizers = self._scene.optimizers
+        return float(optimizers[0].param_groups[0]["lr"]) if optimizers else math.nan
+
+    # what happens between two steps
+
+    def _before_update(self, optimizer: Optimizer) -> None:
+        moment = self._moment
+        if moment.updates == 0 and self._rack.active:
+            with probing():
+                self._rack.before_update(moment)
+        self._origin.before_update(optimizer, moment)
+        moment.updates += 1
+        self._unanswered.discard(id(optimizer))
+        self._ears.pending.inside_step = True
+        if not self._gave_up:
+            self._steps_by_optimizer = True
+        if moment.timeline is not None:
+            moment.timeline.start("optimizer")
+
+    def _after_update(self, optimizer: Optimizer) -> None:
+        self._ears.pending.cut()
+        self._origin.after_update()
+        if self._moment.timeline is not None:
+            self._moment.timeline.end("optimizer")
+        if self._stepped is not None:
+            self._stepped(self, optimizer)
+
+    def _attempted(self, optimizer: Optimizer) -> None:
+        """A gradient scaler was asked to step: it may skip the update, or the optimizer says itself that it steps."""
+        self._moment.attempted = True
+        self._unanswered.add(id(optimizer))
+        self._origin.attempted()
+
+    def _tried(self, optimizer: Optimizer) -> None:
+        """The gradient scaler has stepped the optimizer, or skipped the step."""
+        if id(optimizer) in self._unanswered and self._stepped is not None:
+            self._ears.pending.cut()
+            self._stepped(self, optimizer)
+        self._unanswered.discard(id(optimizer))
+
+    def hear_late(self, tensors: Any, gradients: Any) -> None:
+        """A backward pass that ended just before this watch was started was the model's."""
+        self._ears.pending.add(tensors, gradients)
+
+    def join_step(self) -> None:
+        """This watch was started inside an optimizer's step, by the first call of its closure."""
+        self._moment.updates = 1
+        self._ears.pending.inside_step = True
+
+    def others_stepped(self) -> None:
+        """Another model was trained in the meantime: that was no waiting for data."""
+        if self._moment.forward_at is None:
+            self._moment.began_at = self._clock()
+
+    @property
+    def discarded(self) -> int:
+        """How often gradients were thrown away before any update: those of another model's loss that came through."""
+        return self._ears.pending.discarded
+
+    @property
+    def pending(self) -> bool:
+        """Whether a backward pass has given this model gradients since its last step."""
+        return self._ears.pending.any
+
+    @property
+    def model(self) -> nn.Module:
+        """What is watched."""
+        return self._scene.model
+
+    @property
+    def optimizers(self) -> list[Optimizer]:
+        """The optimizers that train this model, as far as they are known."""
+        return self._scene.optimizers
+
+    @property
+    def paused(self) -> bool:
+        """Whether the training waits because the window wished it to."""
+        return self._wishes.paused
+
+    def validation(self, loss: Any = None, accuracy: Any = None, **scalars: Any) -> None:
+        """Record what an evaluation found, at the last finished step: `val/loss`, `val/accuracy`, `val/<name>`.
+
+        Without it evaluations are found by themselves, where their losses or labels can be seen.
+        """
+        self._ears.evaluations.forget()
+        accuracy = None if accuracy is None else share(accuracy)
+        self._write_evaluation("val", {"loss": loss, "accuracy": accuracy, **scalars})
+
+    def _write_evaluation(self, of: str, values: dict[str, Any]) -> None:
+        for name, value in values.items():
+            if value is not None:
+                self._rows.scalar(f"{of}/{name}", max(self.number - 1, 0), value)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a part of the step oneself: `with watched.phase("augmentation")` gives `time/augmentation`."""
+        started, step = self._clock(), self.number
+        try:
+            yield
+        finally:
+            self._rows.scalar(f"time/{name}", step, self._clock() - started)
+
+    def event(self, kind: str, **data: Any) -> None:
+        """Record that something happened at this step, for example `event("epoch", epoch=3)`."""
+        self.run.event(kind, self.number, **data)
+
+    def change(self, key: str, old: Any, new: Any, by: str = "user") -> None:
+        """Record that the loop itself changed a setting, for example its batch size."""
+        self.run.event("change", self.number, key=key, old=old, new=new, by=by)
+
+    # wishes and facts
+
+    def _take_wish(self, wish: Wish) -> bool:
+        taken = bool(self._on_wish and self._on_wish(wish))
+        value = wish.value if isinstance(wish.value, dict) else {}
+        if "data.batch_size" in value and self._stepped is None:
+            self.wanted_batch_size = int(value["data.batch_size"])
+            return True
+        return taken
