@@ -1,4 +1,4 @@
-"""Watching a script of one's own: the command that watches it unchanged, or two lines, and waiting for its first step."""
+"""Watching a script of one's own: the command for it, or the two lines, and waiting for its first step."""
 
 from __future__ import annotations
 
