@@ -238,8 +238,9 @@ def _unused(bench: Bench, modal: list[str], difference: float) -> list[Diagnosis
 
 
 def _summary(measured: dict[str, Any]) -> str:
+    count = measured["layers with two modes"]
     return (
-        f"{measured['layers with two modes']} layers with two modes: outputs differ by "
+        f"{count} layer{'s' if count != 1 else ''} with two modes: outputs differ by "
         f"{measured['training against evaluation']:.2g} of their size between training and evaluation, by "
         f"{measured['training twice']:.2g} twice in training, by {measured['evaluation twice']:.2g} twice in evaluation"
     )

@@ -28,7 +28,7 @@ def print_json(document: Any) -> None:
 def print_check(check: dict[str, Any]) -> None:
     """One line a check: mark, name, summary."""
     mark = _mark(*MARKS[check["status"]])
-    _paragraph(f"  {mark} ", f"{check['id']:<26}", check["summary"], 31)
+    _paragraph(f"  {mark} ", f"{check['id']:<27}", check["summary"], 31)
 
 
 def print_diagnoses(diagnoses: Sequence[Diagnosis], *, heading: str = "Diagnoses") -> None:

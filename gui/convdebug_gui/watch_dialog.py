@@ -1,4 +1,4 @@
-"""Watching a script of one's own: the two lines it needs, and waiting for its first step."""
+"""Watching a script of one's own: the command for it, or the two lines, and waiting for its first step."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ with convdebug.watch(model, optimizer) as watched:
         loss.backward()
         optimizer.step()
         watched.step(loss)"""
+COMMAND = "convdebug run SCRIPT.py [ARGUMENTS]"
+UNCHANGED = "Start your script with convdebug instead of python; nothing in it is changed:"
 WORDS = (
-    "Put these two lines around your own training loop, one before it and one behind each update, and start your "
-    "script as ever. Its weights come out bit for bit the same."
+    "Or put these two lines around your own training loop, one before it and one behind each update, and start your "
+    "script as ever. Either way its weights come out bit for bit the same."
 )
 WAITING = "Waiting for its first step; then it is shown here, live. Its session will be in"
 
@@ -62,15 +64,9 @@ class WatchDialog(QDialog):
         layout.setContentsMargins(24, 20, 24, 20)
         layout.setSpacing(12)
         layout.addWidget(label("Watch a script", "headline"))
-        layout.addWidget(label(WORDS, "", wrap=True))
-        frame = QFrame()
-        frame.setProperty("role", "card")
-        inner = QVBoxLayout(frame)
-        inner.setContentsMargins(16, 12, 16, 12)
-        code = label(LINES, "number")
-        code.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        inner.addWidget(code)
-        layout.addWidget(frame)
+        for words, code in ((UNCHANGED, COMMAND), (WORDS, LINES)):
+            layout.addWidget(label(words, "", wrap=True))
+            layout.addWidget(_card(code))
         layout.addWidget(label(WAITING, "dim", wrap=True))
         layout.addWidget(self.folder_words)
         row = QHBoxLayout()
@@ -102,6 +98,17 @@ class WatchDialog(QDialog):
     def _open(self) -> None:
         self.reject()
         self.open_wanted.emit()
+
+
+def _card(code: str) -> QFrame:
+    frame = QFrame()
+    frame.setProperty("role", "card")
+    inner = QVBoxLayout(frame)
+    inner.setContentsMargins(16, 12, 16, 12)
+    text = label(code, "number")
+    text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    inner.addWidget(text)
+    return frame
 
 
 def _steps(path: Path) -> int:

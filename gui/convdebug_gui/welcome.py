@@ -59,7 +59,7 @@ class Welcome(QScrollArea):
         specification = (
             ("play", "New run", "Train a built-in network", "Ctrl+N", self.new_run, True),
             ("heartbeat", "Check my model", "Sanity checks in order", "Ctrl+M", self.check_model, False),
-            ("broadcast", "Watch a script …", "Two lines in your loop", "Ctrl+W", self.watch_script, False),
+            ("broadcast", "Watch a script …", "Your own, unchanged", "Ctrl+W", self.watch_script, False),
             ("folder-open", "Open session …", "Replay, or live", "Ctrl+O", self.open_session, False),
             ("monitor-play", "Demo", "Checks, then a training", "Ctrl+D", self.demo, False),
         )

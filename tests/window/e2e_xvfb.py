@@ -29,10 +29,10 @@ def main(arguments: list[str]) -> int:
 
 
 def drive(place: Path, pictures: Path | None) -> int:
-    display = f":{90 + os.getpid() % 100}"
-    server = subprocess.Popen(
-        ["Xvfb", display, "-screen", "0", f"{SIZE}x24", "-nolisten", "tcp"], stderr=subprocess.DEVNULL
-    )
+    command = ["Xvfb", "-displayfd", "1", "-screen", "0", f"{SIZE}x24", "-nolisten", "tcp"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert server.stdout is not None
+    display = f":{server.stdout.readline().strip()}"  # a free one, told as soon as it can be used
     environment = {
         **os.environ,
         "DISPLAY": display,
@@ -43,7 +43,6 @@ def drive(place: Path, pictures: Path | None) -> int:
         "PYTHONPATH": os.environ.get("PYTHONPATH")
         or os.pathsep.join(str(ROOT / part) for part in ("", "gui", "sessions")),
     }
-    time.sleep(1)
     window = subprocess.Popen([sys.executable, "-m", "convdebug_gui"], env=environment)
     try:
         person = Person(environment, pictures)
@@ -88,7 +87,7 @@ class Person:
             subprocess.run(["import", "-window", "root", file], env=self.environment, check=True)
 
     def train_and_change_the_rate(self, folder: Path) -> None:
-        window = wait(self.window, "the window", 20)
+        window = wait(self.window, "the window")
         self.tool("windowmove", window, "0", "0")
         self.tool("windowsize", window, "1440", "900")
         self.tool("windowfocus", window)
@@ -107,17 +106,31 @@ class Person:
         steps = facts(path)[0]
         self.keys("ctrl+period")
         wait(lambda: facts(path)[0] == steps + 1, "the single step")
-        self.keys("ctrl+l")
-        self.keys("ctrl+a")
-        self.tool("type", "--delay", "60", "0.002")
-        self.keys("Return")
+        self.type_rate("0.002")
         self.keys("ctrl+p")
-        wait(lambda: "change" in facts(path)[1], "the changed rate")
+        wait(lambda: 0.002 in wished_rates(path), "the rate changed while paused")
+        self.type_rate("0.003")
+        wait(lambda: 0.003 in wished_rates(path), "the rate changed while running")
+        steps = facts(path)[0]
+        wait(lambda: facts(path)[0] > steps, "a step with it")
         self.see("e2e-changed")
         self.keys("ctrl+shift+s")
         wait(lambda: facts(path)[2] == "stopped", "the end")
         time.sleep(1.5)
         self.see("e2e-stopped")
+
+    def type_rate(self, rate: str) -> None:
+        self.keys("ctrl+l")
+        self.keys("ctrl+a")
+        self.tool("type", "--delay", "60", rate)
+        self.keys("Return")
+
+
+def wished_rates(path: Path) -> list[float]:
+    """The rates that the run took over from the person, in order."""
+    with Session.open(path) as session:
+        changes = [event.data for event in session.events(session.run().id, {"change"})]
+    return [each["new"] for each in changes if each["key"] == "optimizer.lr" and each["by"] != "schedule"]
 
 
 def facts(path: Path) -> tuple[int, set[str], str]:

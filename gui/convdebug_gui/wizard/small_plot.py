@@ -59,6 +59,9 @@ class SmallPlot(QWidget):
         if picture.places:
             x_range = (-0.5, max(len(picture.places), len(picture.lines[0].x)) - 0.5)
         y_range = _range([_scaled(values, picture.log_y) for values in _heights(picture)], 0.06)
+        if picture.columns and not picture.log_y:
+            negative = any((line.y < 0).any() for line in picture.lines)
+            y_range = (y_range[0] if negative else 0.0, y_range[1])  # columns stand on zero
         self._paint_y_axis(painter, picture, box, y_range)
         if picture.places:
             self._paint_places(painter, picture, box)

@@ -87,7 +87,7 @@ class Wizard(QWidget):
         self.run_all = button("Start the checks", "", "Run all checks in order (Ctrl+R)")
         self.stop_button = button("Stop", "", "Stop after the step at hand; verdicts so far are kept")
         rail = QWidget()
-        rail.setFixedWidth(theme().pixels(272))
+        rail.setFixedWidth(theme().pixels(308))
         self._rail = QVBoxLayout(rail)
         self._rail.setContentsMargins(12, 12, 12, 16)
         self._rail.setSpacing(8)
