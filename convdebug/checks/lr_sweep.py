@@ -30,8 +30,8 @@ def run(bench: Bench) -> Outcome:
     bench.run.event("sweep", None, **result.as_json())
     if result.suggestion.lr is None and result.plan.steps < ENOUGH_STEPS:
         raise Skipped(
-            f"in the time there is each of {len(result.plan.rates)} rates had {result.plan.steps} steps and none brought "
-            f"the loss down: too few to tell (a larger --budget gives more)"
+            f"in the time there is each of {len(result.plan.rates)} rates had {result.plan.steps} steps and none "
+            f"brought the loss down: too few to tell (a larger --budget gives more)"
         )
     rates = by_rate(result.trials)
     measured = result.as_json() | {"own_rate": own, "steps": result.plan.steps, "batch_size": result.plan.batch_size}
