@@ -155,7 +155,8 @@ class Examples(Dataset[tuple[Tensor, Tensor]]):
         return len(self.inputs)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        time.sleep(self.regimen.pause_s / self.regimen.batch)
+        if self.regimen.pause_s:
+            time.sleep(self.regimen.pause_s / self.regimen.batch)
         return self.regimen.augment(self.inputs[index]), self.labels[index]
 
 

@@ -106,7 +106,8 @@ def batches(data: Data, regimen: Regimen, seed: int = 0) -> Iterator[tuple[Tenso
         order = torch.randperm(count, generator=generator) if regimen.shuffle else torch.arange(count)
         for chosen in order.split(regimen.batch):
             if len(chosen) == regimen.batch or count < regimen.batch:
-                time.sleep(regimen.pause_s)
+                if regimen.pause_s:
+                    time.sleep(regimen.pause_s)
                 yield regimen.augment(data.inputs[chosen]), data.labels[chosen]
 
 

@@ -443,8 +443,9 @@ def changes() -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...], Callable[
         ("mlp",),
         lambda f: {
             "scaler": lambda: torch.amp.GradScaler(
-                "cpu", init_scale=2.0**127, growth_factor=2.0**40, growth_interval=1, backoff_factor=0.25
-            )
+                "cpu", init_scale=2.0**127, growth_factor=2.0, growth_interval=1, backoff_factor=0.5
+            ),
+            "optimizer": sgd(1e-3),
         },
     )
     yield (
