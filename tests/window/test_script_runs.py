@@ -11,7 +11,7 @@ from convdebug_gui.frame import Frame
 from convdebug_gui.live_control import State
 from convdebug_gui.run_chooser import RunChooser
 from convdebug_gui.script_runs import OWN_BATCHES, RUN_TIP
-from convdebug_sessions import Recorder, Session
+from convdebug_sessions import Recorder, Session, SessionError
 
 SCRIPT = """
 import torch
@@ -81,10 +81,11 @@ def test_a_running_script_is_paused_stepped_changed_and_stopped(qtbot, frame, tm
 
 
 def steps(path):
-    if not path.exists():
+    try:
+        with Session.open(path) as session:
+            return session.runs[-1].steps if session.runs else 0
+    except SessionError:  # it is being made
         return 0
-    with Session.open(path) as session:
-        return session.runs[-1].steps if session.runs else 0
 
 
 def steer(qtbot, bench):
