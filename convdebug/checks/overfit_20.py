@@ -36,6 +36,7 @@ class Attempt:
     wanted: float = COST
     costs: list[float] = field(default_factory=list)
     accuracies: list[float | None] = field(default_factory=list)
+    time_up: bool = False
 
     @property
     def reached(self) -> bool:
@@ -58,6 +59,13 @@ class Attempt:
         """Whether the last steps changed nothing at all."""
         recent = self.costs[-_STILL:]
         return len(recent) == _STILL and max(recent) - min(recent) <= 1e-7 * abs(recent[0])
+
+    @property
+    def on_its_way(self) -> bool:
+        """Every example is right, little cost is left, it still fell, and only the clock ended it."""
+        done = self.accuracies[-1] == 1.0 and self.costs[-1] < 0.1 * abs(self.costs[0])
+        falls = self.costs[-1] < 0.9 * self.costs[len(self.costs) * 2 // 3]
+        return self.time_up and not self.reached and done and falls
 
     def as_json(self) -> dict[str, Any]:
         """For the measured numbers."""
@@ -138,7 +146,8 @@ def _learn(bench: Bench, learner: Learner, attempt: Attempt, batch: Any, first: 
         group.append(first + len(attempt.costs) - 1, row)
         bench.progress(len(attempt.costs), STEPS, f"{attempt.name}: cost {attempt.costs[-1]:.4g}")
         over = attempt.reached or attempt.standing_still or not math.isfinite(attempt.costs[-1])
-        if over or _for_good(attempt) or time.perf_counter() > ends:
+        attempt.time_up = time.perf_counter() > ends
+        if over or _for_good(attempt) or attempt.time_up:
             break
 
 
@@ -161,11 +170,15 @@ def _summary(best: Attempt, batch: Any, target: Target) -> str:
     rate = "" if best.lr is None else f" at rate {best.lr:g}"
     text = f"cost {best.costs[-1]:.4g}{right} on the same {count} examples after {len(best.costs) - 1} updates"
     text = f"{text} ({best.name}{rate}; it began at {best.costs[0]:.4g})"
+    if best.on_its_way:
+        text = f"{text}; the time for this check was up while the cost still fell"
     return text + (f"; could not be turned off: {', '.join(target.kept)}" if target.kept else "")
 
 
 def _diagnoses(bench: Bench, target: Target, attempts: list[Attempt], best: Attempt, batch: Any) -> list[Diagnosis]:
     own = attempts[0]
+    if best.on_its_way:
+        return []
     if not best.reached:
         return _not_learned(bench, target, attempts, best, batch)
     if best is own:

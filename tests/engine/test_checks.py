@@ -12,6 +12,7 @@ from torch.utils.data import Dataset, TensorDataset
 
 from convdebug.checks import CHECKS, known_checks, run_checks
 from convdebug.checks.order import reading_order
+from convdebug.checks.overfit_20 import Attempt
 from convdebug.config import RunConfig
 from convdebug.errors import TargetError, UserError
 from convdebug.target import Target
@@ -407,3 +408,12 @@ def test_the_two_layer_net_on_cifar10_starts_at_2_3026_and_learns_20_pictures(tm
     assert report.checks[0].measured["loss"] == pytest.approx(2.3026, abs=5e-5)
     assert report.checks[1].measured["cost"] < 0.01
     assert report.checks[1].measured["accuracy"] == 1.0
+
+
+def test_a_cost_that_still_falls_when_the_time_is_up_is_no_standstill():
+    falling = Attempt("own SGD", 0.1, costs=[2.3 * 0.9**step for step in range(30)], accuracies=[1.0] * 30)
+    assert not falling.on_its_way
+    falling.time_up = True
+    assert falling.on_its_way
+    falling.costs[-10:] = [falling.costs[-11]] * 10
+    assert not falling.on_its_way
