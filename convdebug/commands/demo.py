@@ -16,7 +16,7 @@ SICK = (
     "optimizer.lr=1e6",
     "train.steps=60",
 )
-CHECK_SECONDS = 40
+CHECK_SECONDS = 60
 
 
 @click.command()
