@@ -9,7 +9,7 @@ from convdebug.search.short_training import isolated, rate_of
 from convdebug.search.sweep import HIGH, LOW, SweepResult, lr_sweep
 from convdebug_sessions import Diagnosis, Remedy
 
-ENOUGH_STEPS = 16
+ENOUGH_STEPS = 40
 """Fewer, and a network that starts slowly looks like one that cannot learn."""
 
 
