@@ -120,7 +120,7 @@ def test_a_copy_of_a_watched_model_can_be_made_at_any_time(tmp_path):
     model = net()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with watch(model, optimizer, session=tmp_path / "run.convdebug", info={"source": "target"}):
-        copy.deepcopy(model)(torch.randn(2, 6))
+        assert len(copy.deepcopy(model)(torch.randn(2, 6))) == 2
 
 
 def test_the_same_batch_is_judged_without_dropout(tmp_path):
