@@ -5,17 +5,19 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 
 from convdebug.errors import UserError
 from convdebug_sessions import Recorder, Run, Session, default_folder
 
+RULES_BEGIN_AFTER_S = 2.0
 RULES_PATIENCE_S = 20
+LOWEST_PRIORITY = 19
 
 
 def session_file(wanted: Path | None, name: str) -> Path:
@@ -59,29 +61,45 @@ def runs_of(path: Path) -> list[Run]:
 
 @contextmanager
 def live_rules(path: Path, stop_on: str | None = None) -> Iterator[None]:
-    """Run `convdebug diagnose --follow` beside the recording; it ends by itself when the writer is gone."""
+    """Run `convdebug diagnose --follow` beside the recording; it ends by itself when the writer is gone.
+
+    It begins when the training has gone on for a while: its own start would take from the first steps, and a
+    training that is shorter is judged when it ends. With `stop_on` it begins at once.
+    """
     command = [sys.executable, "-m", "convdebug", "diagnose", str(path), "--follow", "--fail-on", "never"]
     command += ["--stop-on", stop_on] if stop_on else []
-    lower: dict[str, Any] = {"preexec_fn": _nice} if os.name == "posix" else {}
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True, **lower
-    )
+    started: list[subprocess.Popen[bytes]] = []
+    timer = threading.Timer(0.0 if stop_on else RULES_BEGIN_AFTER_S, lambda: started.extend(_in_background(command)))
+    timer.daemon = True
+    timer.start()
     try:
         yield
     finally:
-        try:
-            process.wait(RULES_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            click.echo(
-                "convdebug: the live rules did not end in time; `convdebug diagnose` speaks for them",
-                err=True,
-            )
+        timer.cancel()
+        timer.join()
+        for process in started:
+            _wait_for(process)
 
 
-def _nice() -> None:
-    os.nice(5)
+def _in_background(command: list[str]) -> list[subprocess.Popen[bytes]]:
+    """The process, or none where the system gives none: the training is judged at its end all the same."""
+    try:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+        if hasattr(os, "setpriority"):  # from its first instruction: all cores may be busy with the training
+            os.setpriority(os.PRIO_PROCESS, process.pid, LOWEST_PRIORITY)
+    except OSError as problem:
+        click.echo(f"convdebug: no live rules ({problem}); the session is judged at its end", err=True)
+        return []
+    return [process]
+
+
+def _wait_for(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(RULES_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        click.echo("convdebug: the live rules did not end in time; `convdebug diagnose` speaks for them", err=True)
 
 
 def conclude(path: Path) -> None:

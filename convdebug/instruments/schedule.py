@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, inf
 from statistics import median
 
 REMEMBERED = 9
@@ -13,6 +13,11 @@ LONGEST_INTERVAL = 4096
 GROWTH = 200
 """Blobs: at every measured step up to this one, then ever rarer, so that a run of a million steps keeps about 2000."""
 
+
+FAST_STEP_S = 0.01
+EARLY_GRACE_S = 0.03
+EARLY_SHARE = 0.005
+"""What the early measurements of steps that are not fast may take in all: a grace and a share of the time so far."""
 
 LEAST_SHARE = 0.01
 """Of the budget, for each instrument, however little those before it left."""
@@ -45,8 +50,8 @@ class Schedule:
     """Spends a share of the step's time on the instruments, the first in the list first.
 
     Each instrument may take its `weight` of what those before it left, so an expensive one cannot starve the rest.
-    Whatever the price, all of them measure at step 0 and at the powers of two (pictures at those of four): a short
-    run, however fast its steps, has several measurements.
+    All of them measure at step 0, and at the powers of two (pictures at those of four): a short run has several
+    measurements. Where steps are fast it does whatever the price, else as far as a small allowance goes.
     """
 
     def __init__(self, prices: Sequence[Price], budget: float = 0.02, every: int | None = None) -> None:
@@ -56,6 +61,9 @@ class Schedule:
         self._soonest = 0
         self._steps: deque[float] = deque(maxlen=REMEMBERED)
         self._bases: deque[float] = deque(maxlen=REMEMBERED)
+        self._fastest = inf
+        self._elapsed = 0.0
+        self._early_spent = 0.0
 
     @property
     def step_seconds(self) -> float:
@@ -70,6 +78,8 @@ class Schedule:
     def stepped(self, seconds: float, base_seconds: float = 0.0) -> None:
         """A step took `seconds` without any watching, and watching it at all cost `base_seconds`."""
         self._steps.append(seconds)
+        self._fastest = min(self._fastest, seconds)
+        self._elapsed += seconds
         self._bases.append(base_seconds)
 
     def nothing_due(self, step: int) -> bool:
@@ -81,8 +91,15 @@ class Schedule:
     def due(self, step: int) -> list[str]:
         """The names of the instruments that measure at `step`."""
         found: list[str] = []
+        early = self._early_allowance()
         for price in self.prices:
-            if self._is_due(price, step) and (price.follows is None or price.follows in found):
+            if price.follows is not None and price.follows not in found:
+                continue
+            if self._is_due(price, step):
+                found.append(price.name)
+            elif self._is_early(price, step) and price.cost <= early:
+                early -= price.cost
+                self._early_spent += price.cost
                 found.append(price.name)
         return found
 
@@ -104,7 +121,16 @@ class Schedule:
     def _is_due(self, price: Price, step: int) -> bool:
         if self.every is not None:
             return step % (self.every * price.rarity) == 0
-        return step >= price.due or _is_early(step, 4 if price.rarity > 1 else 2)
+        return step >= price.due or step == 0
+
+    def _is_early(self, price: Price, step: int) -> bool:
+        return self.every is None and _is_power(step, 4 if price.rarity > 1 else 2)
+
+    def _early_allowance(self) -> float:
+        """Seconds that early measurements may still take."""
+        if self._fastest < FAST_STEP_S:
+            return inf
+        return EARLY_GRACE_S + EARLY_SHARE * self._elapsed - self._early_spent
 
     def _interval(self, price: Price, step: int, affordable: int) -> int:
         spread = 1 + step // GROWTH if price.grows else 1
@@ -125,6 +151,6 @@ class Schedule:
         return intervals
 
 
-def _is_early(step: int, base: int) -> bool:
-    """Whether `step` is 0 or a power of `base` (2 or 4)."""
-    return step & (step - 1) == 0 and (base == 2 or step.bit_length() % 2 == 1 or step == 0)
+def _is_power(step: int, base: int) -> bool:
+    """Whether `step` is a power of `base` (2 or 4)."""
+    return step > 0 and step & (step - 1) == 0 and (base == 2 or step.bit_length() % 2 == 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,8 +12,6 @@ from torch.utils.hooks import RemovableHandle
 from convdebug.instruments.hook import Hook
 from convdebug.instruments.losses import tell
 
-from .finding import living_modules
-
 
 class Criteria:
     """Hooks on such modules, found once a model is trained; what they give is told like a loss of torch."""
@@ -20,9 +19,8 @@ class Criteria:
     def __init__(self) -> None:
         self._hooks: list[RemovableHandle] = []
 
-    def find(self) -> None:
-        """Look among all living modules for those that may be a loss."""
-        modules = living_modules()
+    def find(self, modules: Sequence[nn.Module]) -> None:
+        """Look among these modules for those that may be a loss."""
         inside = {id(child) for module in modules for child in module.__dict__.get("_modules", {}).values()}
         for module in modules:
             if id(module) not in inside and is_of_the_script(module):

@@ -23,7 +23,7 @@ from convdebug_sessions import RunRecorder
 from .criteria import Criteria
 from .doors import Doors
 from .finding import family_of, parameters_of
-from .living import LivingOptimizers
+from .living import LivingModules, LivingOptimizers
 from .loose import LooseTensors, leaves_of
 from .rounds import Round
 
@@ -63,6 +63,7 @@ class Lookout:
         self._criteria = Criteria()
         self._looked_for_criteria = False
         self._optimizers = LivingOptimizers()
+        self._modules = LivingModules()
         self._optimizers_made = 0
         self._settled: weakref.WeakSet[Optimizer] = weakref.WeakSet()
         self._rounds: dict[int, Round] = {}
@@ -83,6 +84,7 @@ class Lookout:
             register_optimizer_step_post_hook(lambda optimizer, _a, _k: self._step_ended(optimizer)),
         ]
         listen_to_tensors(self._hear_backward)
+        self._modules.start()
         self._originals = [Optimizer.__init__, torch.compile]
         Optimizer.__init__ = _telling(Optimizer.__init__, self._made)  # type: ignore[method-assign]
         torch.compile = _telling_result(torch.compile, self._compiled)
@@ -93,6 +95,7 @@ class Lookout:
         """The script is over: end every run."""
         Optimizer.__init__, torch.compile = self._originals  # type: ignore[method-assign]
         stop_listening_to_tensors(self._hear_backward)
+        self._modules.stop()
         for hook in self._hooks:
             hook.remove()
         self._doors.close()
@@ -133,7 +136,7 @@ class Lookout:
         self._optimizers_made += 1
         if self._is_settled(optimizer):
             return
-        for module in family_of(parameters_of(optimizer)).candidates():
+        for module in family_of(parameters_of(optimizer), self._modules.known()).candidates():
             if not is_watched(module):
                 self._doors.add(module)
 
@@ -213,7 +216,7 @@ class Lookout:
         """Settle what was trained without being called as a whole: methods, wrappers made later, raw tensors."""
         if not self._looked_for_criteria:
             self._looked_for_criteria = True
-            self._criteria.find()
+            self._criteria.find(self._modules.known())
         for optimizer in self._optimizers:
             if not self._is_settled(optimizer) and any(each.grad is not None for each in parameters_of(optimizer)):
                 self._settled.add(optimizer)
@@ -228,7 +231,7 @@ class Lookout:
 
     def _settle(self, parameters: list[Tensor]) -> list[Watch]:
         known = {id(parameter) for each in self.watches for parameter in each.model.parameters()}
-        family = family_of([each for each in parameters if id(each) not in known])
+        family = family_of([each for each in parameters if id(each) not in known], self._modules.known())
         made = []
         for module in family.roots_unheard():
             self._doors.remove(module)

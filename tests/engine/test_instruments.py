@@ -293,6 +293,17 @@ def test_on_tiny_steps_measuring_thins_out_but_never_stops() -> None:
     assert sum(costs[name] * len(steps) for name, steps in measured.items()) - early < 0.03 * 0.3e-3 * 20_000
 
 
+def test_a_short_run_of_slow_steps_pays_for_few_early_measurements_and_one_of_fast_steps_for_all() -> None:
+    costs = {"norms": 1e-3, "activations": 5e-3, "histograms": 10e-3}
+    slow = run_schedule(Schedule(prices()), 0.02, costs, 150)
+    spent = sum(costs[name] * len(steps) for name, steps in slow.items())
+    at_once = sum(costs.values())
+    assert spent - at_once < 0.03 + 0.025 * 0.02 * 150
+    assert all(steps[0] == 0 and len(steps) >= 3 for steps in slow.values())
+    fast = run_schedule(Schedule(prices()), 0.005, costs, 150)
+    assert all(set(steps) >= {0, 2, 4, 8, 16, 32, 64, 128} for steps in fast.values())
+
+
 def test_every_forces_all_at_its_steps_and_pictures_at_each_sixteenth() -> None:
     schedule = Schedule([Price("norms", 0.5), Price("pictures", 0.1, rarity=16)], every=2)
     measured = run_schedule(schedule, 1e-4, {"norms": 1.0, "pictures": 1.0}, 65)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from convdebug.rules import diagnose
 from convdebug.script.finding import family_of
+from convdebug.script.living import LivingModules
 from convdebug.watch import Watch, watch
 from convdebug_sessions import Session
 
@@ -145,3 +146,29 @@ def test_what_was_scripted_is_looked_for_in_the_module_it_was_made_of() -> None:
     scripted = torch.jit.script(model)
     family = family_of(list(scripted.parameters()))
     assert family.roots_unheard() == (model,)
+
+
+def test_modules_are_known_however_they_came_to_life_and_forgotten_when_they_die() -> None:
+    before = network()
+    living = LivingModules()
+    living.start()
+    try:
+        made = nn.Linear(2, 2)
+        copied, shallow = copy.deepcopy(made), copy.copy(made)
+        stored = io.BytesIO()
+        torch.save(made, stored)
+        loaded = torch.load(io.BytesIO(stored.getvalue()), weights_only=False)
+        assert [id(each) for each in living.known()] == [id(each) for each in (made, copied, shallow, loaded)]
+        assert before not in living.known()
+        del copied, shallow
+        gc.collect()
+        assert len(living.known()) == 2
+    finally:
+        living.stop()
+    assert not living.known()
+    assert not hasattr(nn.Module.__init__, "__wrapped__")
+
+
+def test_a_module_that_nobody_heard_of_is_found_all_the_same() -> None:
+    model = network()
+    assert family_of(list(model.parameters()), known=[nn.Linear(1, 1)]).roots_unheard() == (model,)
