@@ -58,8 +58,10 @@ def _summary(result: SweepResult, rates: Sequence[Rate], own: float) -> str:
         return f"{suggestion.why} ({tested})"
     status = {rate.lr: rate.status for rate in rates}.get(own)
     word = {"ok": "learns", "diverged": "diverges", "stalled": "hardly moves the loss"}.get(str(status), "is 0")
+    alone = suggestion.low == suggestion.high
+    well = f"{suggestion.lr:.2g} alone learns" if alone else f"{suggestion.low:.2g} to {suggestion.high:.2g} learn"
     return (
-        f"rates from {suggestion.low:.2g} to {suggestion.high:.2g} learn well, {suggestion.lr:.2g} is suggested; "
+        f"of the rates {well} well, {suggestion.lr:.2g} is suggested: {suggestion.why}; "
         f"the target's own {own:.3g} {word} ({tested})"
     )
 

@@ -14,7 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from .backward import listen_to_backward, stop_listening_to_backward
 from .instrument import Instrument, Moment, Scene
-from .stepping import _listen_to_scaler, _stop_listening_to_scaler
+from .scaler import listen_to_scaler, stop_listening_to_scaler
 
 _hearers: list[weakref.ref[Hearer]] = []
 _handles: list[RemovableHandle] = []
@@ -65,7 +65,7 @@ def _listen(hearer: Hearer) -> None:
         _handles.append(register_optimizer_step_pre_hook(lambda optimizer, _a, _k: _tell("step_begins", optimizer)))
         _handles.append(register_optimizer_step_post_hook(lambda optimizer, _a, _k: _tell("step_ended", optimizer)))
         listen_to_backward(_hear_backward)
-        _listen_to_scaler(_hear_scaler)
+        listen_to_scaler(_hear_scaler)
     _hearers.append(weakref.ref(hearer))
 
 
@@ -81,7 +81,7 @@ def _stop_listening(hearer: Hearer) -> None:
             handle.remove()
         _handles.clear()
         stop_listening_to_backward(_hear_backward)
-        _stop_listening_to_scaler(_hear_scaler)
+        stop_listening_to_scaler(_hear_scaler)
 
 
 def _hear_backward(begins: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .stepping import unscaled
+from .scaler import unscaled
 
 Mark = tuple[int, int] | None
 """Which object a gradient is, and how often it was written to; None where there is none."""

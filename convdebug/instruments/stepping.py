@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.optimizer import (
     Optimizer,
     register_optimizer_step_post_hook,
@@ -16,12 +14,7 @@ from torch.optim.optimizer import (
 )
 from torch.utils.hooks import RemovableHandle
 
-_attempt_listeners: list[Callable[[Any], None]] = []
-_tried_listeners: list[Callable[[Any], None]] = []
-_scaler_step: list[Any] = []
-_scaler_scale: list[Any] = []
-_scaled: list[tuple[weakref.ref[Tensor], Tensor]] = []
-MOST_SCALED = 16
+from .scaler import listen_to_scaler, stop_listening_to_scaler
 
 
 class Stepping:
@@ -54,16 +47,13 @@ class Stepping:
             register_optimizer_step_pre_hook(lambda optimizer, _a, _k: self._told(optimizer, self._before)),
             register_optimizer_step_post_hook(lambda optimizer, _a, _k: self._told(optimizer, self._after)),
         ]
-        _listen_to_scaler(self._scaler_steps)
-        _tried_listeners.append(self._scaler_tried)
+        listen_to_scaler(self._scaler_steps, self._scaler_tried)
 
     def stop(self) -> None:
         for hook in self._hooks:
             hook.remove()
         self._hooks.clear()
-        _stop_listening_to_scaler(self._scaler_steps)
-        if self._scaler_tried in _tried_listeners:
-            _tried_listeners.remove(self._scaler_tried)
+        stop_listening_to_scaler(self._scaler_steps, self._scaler_tried)
 
     def _told(self, optimizer: Optimizer, told: Callable[[Optimizer], None]) -> None:
         if self._is_ours(optimizer):
@@ -96,51 +86,3 @@ class Stepping:
 def held_parameters(optimizers: Sequence[Optimizer]) -> set[int]:
     """The identities of all parameters that the optimizers hold."""
     return {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
-
-
-def _listen_to_scaler(told: Callable[[Any], None]) -> None:
-    if not _attempt_listeners:
-        _remember_what_is_scaled()
-        original = torch.amp.GradScaler.step
-        _scaler_step.append(original)
-
-        @functools.wraps(original)
-        def step(scaler: Any, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
-            for listener in tuple(_attempt_listeners):
-                listener(optimizer)
-            result = original(scaler, optimizer, *args, **kwargs)
-            for listener in tuple(_tried_listeners):
-                listener(optimizer)
-            return result
-
-        torch.amp.GradScaler.step = step  # type: ignore[method-assign, assignment]
-    _attempt_listeners.append(told)
-
-
-def _stop_listening_to_scaler(told: Callable[[Any], None]) -> None:
-    if told in _attempt_listeners:
-        _attempt_listeners.remove(told)
-    if not _attempt_listeners and _scaler_step:
-        torch.amp.GradScaler.step = _scaler_step.pop()  # type: ignore[method-assign]
-        torch.amp.GradScaler.scale = _scaler_scale.pop()  # type: ignore[method-assign]
-        _scaled.clear()
-
-
-def _remember_what_is_scaled() -> None:
-    original = torch.amp.GradScaler.scale
-    _scaler_scale.append(original)
-
-    @functools.wraps(original)
-    def scale(scaler: Any, outputs: Any) -> Any:
-        scaled = original(scaler, outputs)
-        if isinstance(outputs, Tensor) and scaled is not outputs:
-            _scaled.append((weakref.ref(scaled), outputs.detach()))
-            del _scaled[:-MOST_SCALED]
-        return scaled
-
-    torch.amp.GradScaler.scale = scale  # type: ignore[method-assign, assignment]
-
-
-def unscaled(tensor: Tensor) -> Tensor:
-    """The tensor that a gradient scaler made this one of, or the tensor itself."""
-    return next((original for scaled, original in _scaled if scaled() is tensor), tensor)
