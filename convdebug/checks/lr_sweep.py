@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from convdebug.checks.bench import Bench, Outcome, Skipped
 from convdebug.search.rates import Rate, by_rate
 from convdebug.search.short_training import isolated, rate_of
-from convdebug.search.sweep import HIGH, LOW, SweepResult, lr_sweep
+from convdebug.search.sweep import ENOUGH_STEPS, HIGH, LOW, SweepResult, lr_sweep
 from convdebug_sessions import Diagnosis, Remedy
-
-ENOUGH_STEPS = 40
-"""Fewer, and a network that starts slowly looks like one that cannot learn."""
 
 
 def run(bench: Bench) -> Outcome:
@@ -30,7 +27,7 @@ def run(bench: Bench) -> Outcome:
     bench.run.event("sweep", None, **result.as_json())
     if result.suggestion.lr is None and result.plan.steps < ENOUGH_STEPS:
         raise Skipped(
-            f"in the time there is each of {len(result.plan.rates)} rates had {result.plan.steps} steps and none "
+            f"in the time there is each of {len(by_rate(result.trials))} rates had {result.plan.steps} steps and none "
             f"brought the loss down: too few to tell (a larger --budget gives more)"
         )
     rates = by_rate(result.trials)
@@ -53,7 +50,8 @@ def _expected(result: SweepResult) -> dict[str, float | None]:
 
 def _summary(result: SweepResult, rates: Sequence[Rate], own: float) -> str:
     suggestion, plan = result.suggestion, result.plan
-    tested = f"{len(rates)} rates × {plan.seeds} seeds × {plan.steps} steps"
+    seeds = 1 + max(trial.seed for trial in result.trials)
+    tested = f"{len(rates)} rates, up to {seeds} seeds, {plan.steps} steps each"
     if suggestion.lr is None:
         return f"{suggestion.why} ({tested})"
     status = {rate.lr: rate.status for rate in rates}.get(own)

@@ -138,7 +138,8 @@ def _why(rates: Sequence[Rate], chosen: Rate, best: Rate) -> str:
 def _why_none(rates: Sequence[Rate]) -> str:
     burst = [rate.lr for rate in rates if rate.status == "diverged"]
     still = [rate.lr for rate in rates if rate.status == "stalled"]
-    parts = [f"none of {len(rates)} rates learns"]
+    steps = max(trial.steps for rate in rates for trial in rate.trials)
+    parts = [f"none of {len(rates)} rates learns in {steps} steps"]
     parts += [f"{max(still):.2g} and below hardly move the loss"] if still else []
     parts += [f"{min(burst):.2g} and above diverge"] if burst else []
     return "; ".join(parts)

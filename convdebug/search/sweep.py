@@ -23,24 +23,36 @@ from convdebug_sessions import Recorder, RunRecorder
 LOW, HIGH = 1e-6, 10.0
 RATES, SEEDS, STEPS = 15, 3, 100
 BUDGET_S = 60.0
-_FEWEST_STEPS = 16
+ENOUGH_STEPS = 40
+"""Fewer, and a network that starts slowly looks like one that cannot learn."""
+_FEWEST_STEPS = 8
 _BLOWN = 3.0
 Tell = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How many rates, seeds and steps, and how large a batch."""
+    """Which rates, how many seeds and steps, and how large a batch.
+
+    With `first`, those are tried first, then what lies beside a rate that learns, and further seeds of those alone;
+    without it every rate is tried from every seed.
+    """
 
     rates: tuple[float, ...]
     seeds: int
     steps: int
     batch_size: int
+    first: tuple[float, ...] = ()
 
     @property
     def tail(self) -> int:
         """The steps at the end over which the loss of a trial is averaged."""
         return min(max(3, self.steps // 4), 10, self.steps)
+
+    @property
+    def expected_trials(self) -> int:
+        """With `first` a guess: about four rates learn or stand beside one that does."""
+        return len(self.first) + 4 * self.seeds if self.first else len(self.rates) * self.seeds
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,8 @@ def lr_sweep(
 ) -> SweepResult:
     """Train shortly at `count` log-spaced rates from `low` to `high` (and at those of `also`) from each seed.
 
-    What is not given (count, steps, seeds) is fitted to `budget_s` seconds. Each trial is a run of kind `trial`
+    What is not given (count, steps, seeds) is fitted to `budget_s` seconds; with neither count nor seeds the rates
+    that matter are searched for, coarse to fine. Each trial is a run of kind `trial`
     under `parent`, or under a run of kind `sweep` that is made for it. UserError for an impossible range.
     """
     check_range(low, high, count, steps, seeds)
@@ -90,7 +103,7 @@ def lr_sweep(
     began = time.perf_counter()
     try:
         with isolated():
-            plan = sweep.prepare(_rates(low, high, count, also), count, steps, seeds, budget_s)
+            plan = sweep.prepare(_plan(low, high, count, also, seeds), steps, budget_s)
             trials = sweep.trials(plan, began + (budget_s or math.inf))
     except BaseException as error:
         if own:
@@ -129,9 +142,13 @@ def require_rate(target: Target) -> None:
         raise UserError(f"{type(optimizer).__name__} has no learning rate to sweep")
 
 
-def _rates(low: float, high: float, count: int | None, also: Sequence[float]) -> tuple[float, ...]:
-    spaced = np.geomspace(low, high, count or RATES).tolist()
-    return tuple(sorted({float(f"{rate:.4g}") for rate in spaced} | {rate for rate in also if rate > 0}))
+def _plan(low: float, high: float, count: int | None, also: Sequence[float], seeds: int | None) -> Plan:
+    """All that may be tried, before it is fitted to the time there is."""
+    spaced = tuple(float(f"{rate:.4g}") for rate in np.geomspace(low, high, count or RATES))
+    extra = tuple(rate for rate in also if rate > 0)
+    searching = count is None and seeds is None
+    first = (*spaced[::2], *extra) if searching else ()
+    return Plan(tuple(sorted({*spaced, *extra})), seeds or SEEDS, STEPS, 1, tuple(sorted(set(first))))
 
 
 def _both(run: RunRecorder | None, on_progress: Tell | None) -> Tell:
@@ -144,37 +161,50 @@ def _both(run: RunRecorder | None, on_progress: Tell | None) -> Tell:
     return tell
 
 
-def fit(plan: Plan, step_s: float, budget_s: float, fixed: tuple[int | None, int | None, int | None]) -> Plan:
-    """The plan that fits a budget: fewer steps first, then seeds, then rates, then a smaller batch.
+def fit(plan: Plan, step_s: float, budget_s: float) -> Plan:
+    """The plan that fits a budget: fewer seeds first, then a smaller batch, then fewer steps.
 
-    `fixed` holds (count, steps, seeds) where the user gave them. About a fifth of the trials end early.
+    A plan that tries every rate from every seed keeps its seeds. About a fifth of the trials end early.
     """
-    count, steps, seeds = fixed
 
     def affordable(candidate: Plan) -> int:
-        cost = step_s * candidate.batch_size / plan.batch_size * len(candidate.rates) * candidate.seeds
+        cost = step_s * candidate.batch_size / plan.batch_size * candidate.expected_trials
         return int(1.2 * budget_s / max(cost, 1e-9))
 
-    candidates = list(_candidates(plan, count, seeds))
-    fitting = next((one for one in candidates if affordable(one) >= _FEWEST_STEPS), candidates[-1])
-    return replace(fitting, steps=steps or min(STEPS, max(_FEWEST_STEPS // 2, affordable(fitting))))
+    candidates = list(_candidates(plan))
+    fitting = next((one for one in candidates if affordable(one) >= ENOUGH_STEPS), candidates[-1])
+    return replace(fitting, steps=min(STEPS, max(_FEWEST_STEPS, affordable(fitting))))
 
 
-def _candidates(plan: Plan, count: int | None, seeds: int | None) -> Iterator[Plan]:
+def _candidates(plan: Plan) -> Iterator[Plan]:
     yield plan
-    if seeds is None:
+    if plan.first:
         plan = replace(plan, seeds=2)
-        yield plan
-    if count is None:
-        plan = replace(plan, rates=_every_other(plan.rates))
         yield plan
     while plan.batch_size > 32:
         plan = replace(plan, batch_size=max(32, plan.batch_size // 2))
         yield plan
 
 
-def _every_other(rates: tuple[float, ...]) -> tuple[float, ...]:
-    return rates[::2] if len(rates) % 2 else (*rates[:-1:2], rates[-1])
+def _trials_to_make(plan: Plan, done: Sequence[Trial]) -> Iterator[tuple[int, float]]:
+    """(seed, rate) in their order; what comes later depends on what has been `done` by then."""
+    yield from ((0, rate) for rate in plan.first or plan.rates)
+    again: Sequence[float] = plan.rates
+    if plan.first:
+        yield from ((0, rate) for rate in _beside_learning(plan.rates, done, new=True))
+        again = _beside_learning(sorted({trial.lr for trial in done}), done, new=False)
+    for seed in range(1, plan.seeds):
+        yield from ((seed, rate) for rate in again)
+
+
+def _beside_learning(rates: Sequence[float], done: Sequence[Trial], new: bool) -> list[float]:
+    """Those that learn or stand beside one that does; where none learns, all. `new`: only what was not tried yet."""
+    learning = {trial.lr for trial in done if trial.status == "ok"}
+    tried = {trial.lr for trial in done} if new else set()
+    near = [
+        rate for place, rate in enumerate(rates) if not learning or learning & set(rates[max(place - 1, 0) : place + 2])
+    ]
+    return [rate for rate in near if rate not in tried]
 
 
 class _Sweep:
@@ -184,30 +214,31 @@ class _Sweep:
         self.target, self.recorder, self.parent, self.device, self.tell = target, recorder, parent, device, tell
         self.pool: list[Any] = []
 
-    def prepare(
-        self, rates: tuple[float, ...], count: int | None, steps: int | None, seeds: int | None, budget_s: float | None
-    ) -> Plan:
+    def prepare(self, plan: Plan, steps: int | None, budget_s: float | None) -> Plan:
         """Measure a step, fit the plan to the budget, fetch the batches once."""
-        plan = Plan(rates, seeds or SEEDS, steps or STEPS, self.target.batch_size or 1)
+        plan = replace(plan, batch_size=self.target.batch_size or 1)
         self.pool = held_batches(self.target, 2, self.device)
         step_s = self._step_seconds()
-        if budget_s is not None or steps is None:
-            plan = fit(plan, step_s, (budget_s or BUDGET_S) * 0.9, (count, steps, seeds))
+        if steps is None:
+            plan = fit(plan, step_s, (budget_s or BUDGET_S) * 0.9)
+        plan = replace(plan, steps=steps or plan.steps)
         self.pool = held_batches(self.target, plan.steps, self.device, batch_size=plan.batch_size)
         return plan
 
     def trials(self, plan: Plan, deadline: float) -> list[Trial]:
         """All rates from the first seed, then from the next: the curve comes first, its spread after it."""
         done: list[Trial] = []
-        total = plan.seeds * len(plan.rates)
-        for seed in range(plan.seeds):
-            weights, batches = self._start(seed, plan)
-            before = self._before(weights, batches[-plan.tail :], seed)
-            for rate in plan.rates:
-                if seed and time.perf_counter() > deadline:
-                    return done
-                done.append(self._trial(weights, batches, rate, seed, before, plan))
-                self.tell(len(done), total, f"rate {rate:.2g}, seed {seed}: {done[-1].status}")
+        now = -1
+        for seed, rate in _trials_to_make(plan, done):
+            if len(done) >= len(plan.first or plan.rates) and time.perf_counter() > deadline:
+                break
+            if seed != now:
+                now = seed
+                weights, batches = self._start(seed, plan)
+                before = self._before(weights, batches[-plan.tail :], seed)
+            done.append(self._trial(weights, batches, rate, seed, before, plan))
+            total = max(plan.expected_trials, len(done))
+            self.tell(len(done), total, f"rate {rate:.2g}, seed {seed}: {done[-1].status}")
         return done
 
     def _start(self, seed: int, plan: Plan) -> tuple[nn.Module, list[Any]]:

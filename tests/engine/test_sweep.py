@@ -1,6 +1,5 @@
 """The learning-rate sweep: what its trials say, how it fits its time, what it leaves in the session."""
 
-import itertools
 import math
 
 import pytest
@@ -126,25 +125,54 @@ def test_a_best_rate_at_the_border_is_said():
 def test_without_a_learning_rate_that_learns_there_is_no_suggestion():
     suggestion = suggestion_of(trials({0.01: ("stalled", 2.3), 1.0: ("diverged", math.inf)}))
     assert suggestion.lr is None
-    assert "none of 2 rates learns" in suggestion.why
+    assert "none of 2 rates learns in 20 steps" in suggestion.why
 
 
-def test_a_tight_budget_takes_steps_first_then_seeds_then_rates_then_batch_size():
+def test_a_tight_budget_takes_seeds_first_then_batch_size_then_steps():
     rates = tuple(10.0**exponent for exponent in range(-7, 8))
-    plan = Plan(rates, 3, 100, 128)
-    free = (None, None, None)
-    fitted = [fit(plan, step_s, 40.0, free) for step_s in (1e-3, 0.03, 0.08, 0.12, 0.5, 5.0)]
+    plan = Plan(rates, 3, 100, 128, rates[::2])
+    fitted = [fit(plan, step_s, 40.0) for step_s in (1e-3, 0.04, 0.07, 0.12, 0.5, 5.0)]
     assert fitted[0] == plan
     assert (fitted[1].steps < 100, fitted[1].seeds) == (True, 3)
-    assert (fitted[2].seeds, len(fitted[2].rates)) == (2, 15)
-    assert len(fitted[3].rates) == 8
-    assert (fitted[3].rates[0], fitted[3].rates[-1]) == (rates[0], rates[-1])
-    assert fitted[4].batch_size < 128
-    work = [one.steps * one.seeds * len(one.rates) * one.batch_size for one in fitted]
-    assert all(more >= less for more, less in itertools.pairwise(work))
+    assert (fitted[2].seeds, fitted[2].batch_size) == (2, 128)
+    assert fitted[3].batch_size == 64
+    assert fitted[4].batch_size == 32
+    assert all(40 <= each.steps <= 100 for each in fitted[:4])
+    assert fitted[5].steps == 8
+    assert all(each.rates == rates and each.first == rates[::2] for each in fitted)
 
 
-def test_what_the_user_fixed_is_not_fitted():
-    plan = Plan(tuple(range(1, 14)), 2, 60, 64)
-    assert fit(plan, 10.0, 1.0, (13, 60, 2)).steps == 60
-    assert fit(plan, 10.0, 1.0, (13, 60, 2)).seeds == 2
+def test_a_full_table_keeps_its_rates_and_seeds():
+    plan = Plan(tuple(range(1, 14)), 3, 100, 64)
+    fitted = fit(plan, 0.1, 10.0)
+    assert (len(fitted.rates), fitted.seeds, fitted.batch_size) == (13, 3, 32)
+    assert fitted.steps == 8
+
+
+def test_what_the_user_gave_is_what_is_swept(target, tmp_path):
+    with Recorder.create(tmp_path / "sweep.convdebug") as recorder:
+        result = lr_sweep(target, recorder, 1e-3, 1e3, count=4, steps=9, seeds=2, budget_s=1000)
+    assert len(result.trials) == 8
+    assert (result.plan.steps, result.plan.seeds) == (9, 2)
+
+
+def test_a_free_sweep_looks_closer_where_rates_learn_and_repeats_only_there(target, tmp_path):
+    with Recorder.create(tmp_path / "sweep.convdebug") as recorder:
+        result = lr_sweep(target, recorder, 1e-9, 1e5, steps=30, also=(0.123,))
+    rates = by_rate(result.trials)
+    by_seed = [{trial.lr for trial in result.trials if trial.seed == seed} for seed in range(3)]
+    assert by_seed[2] == by_seed[1] < by_seed[0] == {rate.lr for rate in rates}
+    assert 0.123 in by_seed[0]
+    learning = {rate.lr for rate in rates if rate.status == "ok"}
+    assert learning <= by_seed[1]
+    lowest, highest = min(learning), max(learning)
+    assert max(rate.lr for rate in rates if rate.lr < lowest) / lowest > 0.05
+    assert highest / min(rate.lr for rate in rates if rate.lr > highest) > 0.05
+    assert 1e-9 not in by_seed[1]
+
+
+def test_where_no_rate_learns_all_are_tried_from_every_seed(target, tmp_path):
+    with Recorder.create(tmp_path / "sweep.convdebug") as recorder:
+        result = lr_sweep(target, recorder, 1e-9, 1e-7, steps=5)
+    assert len(result.trials) == 15 * 3
+    assert result.suggestion.lr is None
