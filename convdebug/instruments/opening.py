@@ -24,6 +24,7 @@ def opened_run(
 ) -> tuple[RunRecorder, Recorder | None]:
     """The run to record into, and the recorder if it was opened here and is to be closed here."""
     if isinstance(session, RunRecorder):
+        session.update_info(**{key: value for key, value in info.items() if session.info.get(key) != value})
         return session, None
     if isinstance(session, Recorder):
         return session.start_run(kind, name, info=info), None
@@ -46,7 +47,8 @@ def fresh_path(folder: Path | None = None) -> Path:
 def describe_loss(loss: Any) -> dict[str, Any]:
     """A loss function or module as `run.info["loss"]` holds it."""
     name = getattr(loss, "__name__", None) or type(loss).__name__
-    return {"name": name, "reduction": getattr(loss, "reduction", "mean")}
+    of_torch = getattr(loss, "__module__", "") == "torch.nn.functional"
+    return {"name": name, "reduction": getattr(loss, "reduction", "mean" if of_torch else "own")}
 
 
 def describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:

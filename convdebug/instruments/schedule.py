@@ -15,6 +15,8 @@ GROWTH = 200
 
 
 FAST_STEP_S = 0.01
+EARLY_CHEAP = 0.02
+"""Of a step: what costs less is measured early in any case."""
 EARLY_GRACE_S = 0.03
 EARLY_SHARE = 0.005
 """What the early measurements of steps that are not fast may take in all: a grace and a share of the time so far."""
@@ -91,13 +93,13 @@ class Schedule:
     def due(self, step: int) -> list[str]:
         """The names of the instruments that measure at `step`."""
         found: list[str] = []
-        early = self._early_allowance()
+        early, cheap = self._early_allowance(), EARLY_CHEAP * self._fastest
         for price in self.prices:
             if price.follows is not None and price.follows not in found:
                 continue
             if self._is_due(price, step):
                 found.append(price.name)
-            elif self._is_early(price, step) and price.cost <= early:
+            elif self._is_early(price, step) and (price.cost <= early or price.cost <= cheap):
                 early -= price.cost
                 self._early_spent += price.cost
                 found.append(price.name)

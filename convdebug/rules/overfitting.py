@@ -9,6 +9,7 @@ from convdebug.rules.curves import level, number
 from convdebug.rules.facts import Curve, Facts
 from convdebug.rules.remedies import setting_remedy
 from convdebug.rules.rule import Finding, Rule, known
+from convdebug.rules.training import level_of_mean
 from convdebug_sessions import Remedy
 
 LEAST_EVALUATIONS = 4
@@ -18,6 +19,9 @@ TRAINING_FELL = 0.95  # × what it was when validation was best
 ACCURACY_GAP = 0.10
 ACCURACY_NOISE = 0.01
 FAR_ABOVE = 1.5  # × the best validation loss: no longer a matter of confidence alone
+WIDE_GAP = 0.15  # between the accuracies: with all training examples right, a gap says it alone
+ALL_RIGHT = 0.98
+BETTER = 0.03  # validation accuracy of the last quarter of the evaluations against the half before
 MEANT_TO_MEMORIZE = 100  # training examples: a sanity check, not a training
 
 
@@ -41,11 +45,22 @@ def judge(facts: Facts) -> Finding | None:
     if len(validation) < LEAST_EVALUATIONS:
         return None
     best = int(np.argmin(validation.values))
+    gap = _gap(facts, validation, best)
+    if _knows_by_heart(facts, gap):
+        return _finding(facts, gap)
     since = validation.values[best + 1 :]
     if len(since) < EVALUATIONS_SINCE_BEST or (since[-2:] < VALIDATION_ROSE * validation.values[best]).any():
         return None
-    gap = _gap(facts, validation, best)
     return _finding(facts, gap) if _has_turned(facts, gap) else None
+
+
+def _knows_by_heart(facts: Facts, gap: Gap) -> bool:
+    """Every training example is right, far fewer of the others are, and that is no longer getting better."""
+    if not gap.training_accuracy >= ALL_RIGHT or not gap.training_accuracy - gap.validation_accuracy > WIDE_GAP:
+        return False
+    values = facts.curve("val/accuracy").finite().values
+    quarter = max(1, len(values) // 4)
+    return level_of_mean(values[-quarter:]) < level_of_mean(values[-3 * quarter : -quarter]) + BETTER
 
 
 def _gap(facts: Facts, validation: Curve, best: int) -> Gap:
@@ -65,8 +80,10 @@ def _gap(facts: Facts, validation: Curve, best: int) -> Gap:
 
 
 def _mean_before(curve: Curve, step: int, width: int) -> float:
-    inside = (curve.steps <= step) & (curve.steps > step - width) & np.isfinite(curve.values)
-    return float(curve.values[inside].mean()) if inside.any() else float("nan")
+    """Over the `width` steps up to `step`; where nothing was measured there, the last value before."""
+    known = (curve.steps <= step) & np.isfinite(curve.values)
+    inside = known & (curve.steps > step - width)
+    return float(curve.values[inside].mean()) if inside.any() else level_of_mean(curve.values[known][-1:])
 
 
 def _has_turned(facts: Facts, gap: Gap) -> bool:
@@ -79,7 +96,7 @@ def _has_turned(facts: Facts, gap: Gap) -> bool:
 
 
 def _still_rising(facts: Facts) -> bool:
-    """Whether validation accuracy is better over the last quarter of the evaluations than over the one before."""
+    """Whether validation accuracy is better over the last quarter of the evaluations than ever before."""
     values = facts.curve("val/accuracy").finite().values
     quarter = max(1, len(values) // 4)
     return len(values) > quarter and level(values[-quarter:]) > values[:-quarter].max() - ACCURACY_NOISE
@@ -88,17 +105,12 @@ def _still_rising(facts: Facts) -> bool:
 def _finding(facts: Facts, gap: Gap) -> Finding:
     examples = _training_examples(facts)
     meant = examples is not None and examples <= MEANT_TO_MEMORIZE
-    accuracies = ""
-    if math.isfinite(gap.training_accuracy) and math.isfinite(gap.validation_accuracy):
-        accuracies = f"; accuracy {gap.training_accuracy:.2f} in training, {gap.validation_accuracy:.2f} in validation"
     meaning = (
         "With so few examples that is what one expects." if meant else "The network memorizes its training examples."
     )
     return Finding(
         "info" if meant else "warning",
-        f"Validation loss was best at step {gap.best_step} ({number(gap.best)}) and is {number(gap.validation)} now, "
-        f"while training loss went on from {number(gap.training_then)} to {number(gap.training_now)}{accuracies}. "
-        f"{meaning}",
+        f"{_seen(gap)}. {meaning}",
         first_step=gap.best_step,
         last_step=gap.last_step,
         evidence=known(
@@ -109,6 +121,18 @@ def _finding(facts: Facts, gap: Gap) -> Finding:
             val_accuracy=gap.validation_accuracy,
         ),
         remedies=_remedies(facts, gap),
+    )
+
+
+def _seen(gap: Gap) -> str:
+    accuracies = f"accuracy {gap.training_accuracy:.2f} in training, {gap.validation_accuracy:.2f} in validation"
+    if gap.validation < VALIDATION_ROSE * gap.best:
+        return f"At step {gap.last_step} {accuracies}, and validation no longer gets better"
+    known = math.isfinite(gap.training_accuracy) and math.isfinite(gap.validation_accuracy)
+    return (
+        f"Validation loss was best at step {gap.best_step} ({number(gap.best)}) and is {number(gap.validation)} now, "
+        f"while training loss went on from {number(gap.training_then)} to {number(gap.training_now)}"
+        f"{f'; {accuracies}' if known else ''}"
     )
 
 
@@ -147,6 +171,7 @@ RULE = Rule(
     source='Lecture, "Monitor and visualize the accuracy": a big gap means overfitting, increase the regularization. '
     f"Validation loss above {VALIDATION_ROSE} × its best at two evaluations while training fell below {TRAINING_FELL} "
     f"×, accuracies more than {ACCURACY_GAP} apart and validation accuracy no longer rising (or its loss above 1.5 × "
-    "the best).",
+    f"the best). Or {ALL_RIGHT:.0%} of the training examples right, accuracies more than {WIDE_GAP} apart, and "
+    "validation accuracy at a standstill.",
     judge=judge,
 )

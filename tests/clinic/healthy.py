@@ -90,7 +90,16 @@ def variations() -> Iterator[tuple[str, tuple[str, ...], dict[str, Any]]]:
     yield "weight decay", ("mlp", "batchnorm", "residual"), {"optimizer": sgd(0.05, weight_decay=5e-4)}
     yield "accumulation", ("convnet", "transformer"), {"accumulate": 4, "batch": 8}
     yield "clipping", ("mlp", "transformer"), {"clip": 1.0}
-    yield "frozen backbone", ("convnet", "batchnorm"), {"alter": backbone_frozen, "trained": head_only, "steps": 240}
+    yield (
+        "frozen backbone",
+        ("convnet", "batchnorm"),
+        {
+            "alter": backbone_frozen,
+            "trained": head_only,
+            "optimizer": adam(5e-3),
+            "steps": 320,
+        },
+    )
     yield "fine-tuning", ("convnet", "residual"), {"alter": warm, "optimizer": adam(5e-4)}
     yield "batches of eight", ("mlp", "convnet", "batchnorm"), {"batch": 8, "optimizer": sgd(0.01)}
     yield "batches of 256", ("mlp", "residual"), {"batch": 256, "steps": 80}
