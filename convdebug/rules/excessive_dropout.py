@@ -18,7 +18,7 @@ LEAST_ROWS = 5
 
 
 def judge(facts: Facts) -> Finding | None:
-    """Much is dropped, nothing is learned, and the same batches are judged better without, or hardly anything is left."""
+    """Much is dropped, nothing is learned, and the same batches are judged better without; or hardly any is left."""
     shares = {name: share for name, share in (facts.info.get("dropout") or {}).items() if share > STRONG}
     now = progress(facts)
     if not shares or now.rows < LEAST_STEPS or now.learned:
