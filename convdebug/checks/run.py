@@ -62,8 +62,14 @@ class CheckReport:
 
     @property
     def diagnoses(self) -> list[dict[str, Any]]:
-        """The diagnoses of all checks as JSON objects, roots first, each followed by its consequences."""
-        ordered = reading_order([diagnosis for check in self.checks for diagnosis in check.diagnoses])
+        """The diagnoses of all checks as JSON objects, roots first, each followed by its consequences.
+
+        What several checks found is named once, as the first of them saw it.
+        """
+        found: dict[tuple[str, str | None], Diagnosis] = {}
+        for diagnosis in (each for check in self.checks for each in check.diagnoses):
+            found.setdefault((diagnosis.rule, diagnosis.layer), diagnosis)
+        ordered = reading_order(list(found.values()))
         return [diagnosis.as_json() for diagnosis in ordered]
 
     def as_json(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from convdebug_sessions import Remedy
 SHARE = 0.5  # a sick loop had 0.85, healthy ones at most 0.18
 WORTH_IT_S = 0.01  # a step; below, nobody waits
 PERSISTENT_ROWS = 20
+FEW_ROWS = 10  # suffice where every one of them says it
 PERSISTENT_ROWS_OF_A_CHECK = 5  # which times whole steps after a warm-up, with nothing else beside them
 PHASES = ("transfer", "forward", "backward", "optimizer", "step", "watch")
 
@@ -21,14 +22,17 @@ def judge(facts: Facts) -> Finding | None:
     waiting = _between_evaluations(facts, facts.curve("time/data"))
     phases = [_between_evaluations(facts, facts.curve(f"time/{phase}")) for phase in PHASES]
     rows = min([len(waiting)] + [len(phase) for phase in phases if len(phase)])
-    needed = PERSISTENT_ROWS_OF_A_CHECK if facts.run.kind == "check" else PERSISTENT_ROWS
+    needed = PERSISTENT_ROWS_OF_A_CHECK if facts.run.kind == "check" else FEW_ROWS
     if rows < needed or not any(len(phase) for phase in phases):
         return None
     window = slice(-min(rows, 200), None)
     data = waiting.values[window]
     whole = data + sum(phase.values[window] for phase in phases if len(phase))
-    share = float(np.nanmedian(data / np.maximum(whole, 1e-9)))
+    shares = data / np.maximum(whole, 1e-9)
+    share = float(np.nanmedian(shares))
     if share < SHARE or np.nanmedian(data) < WORTH_IT_S:
+        return None
+    if facts.run.kind != "check" and rows < PERSISTENT_ROWS and np.nanmin(shares) < SHARE:
         return None
     return Finding(
         "warning",

@@ -108,6 +108,13 @@ def test_fail_and_warn_always_carry_a_diagnosis_and_it_is_kept_as_an_opinion(tmp
     assert "learning-rate-too-high" in kept
 
 
+def test_what_two_checks_found_is_named_once_in_the_report(tmp_path):
+    report = checked(tmp_path, target(make_model=Detached), "parameters", "overfit-20")
+    by_check = [(found.rule, found.layer) for check in report.checks for found in check.diagnoses]
+    assert by_check.count(("no-gradient", "first")) == 2
+    assert [(found["rule"], found["layer"]) for found in report.diagnoses].count(("no-gradient", "first")) == 1
+
+
 def test_a_check_that_raises_is_an_error_and_what_needs_it_is_skipped(tmp_path):
     report = checked(tmp_path, target(make_model=lambda: nn.Linear(FEATURES + 1, CLASSES)))
     assert [check.status for check in report.checks] == ["error"] + ["skip"] * (len(CHECKS) - 1)
