@@ -5,29 +5,40 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from .instrument import Instrument, Moment, Scene
+from .losses import ignored_label
 from .table import Table
 
 CLASS_LOSSES = frozenset({"cross_entropy", "nll_loss"})
+BINARY_LOSSES = {"binary_cross_entropy_with_logits": 0.0, "binary_cross_entropy": 0.5}
+"""Losses of binary scores, and the score that stands between the two answers."""
 
 
-def share_right(loss_name: str | None, scores: Tensor, labels: Tensor) -> Tensor | None:
-    """The accuracy of scores (N, C, …) against labels (N, …), or of binary scores; None where it has no meaning.
+def right_and_known(loss_name: str | None, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor] | None:
+    """How many of the scores (N, C, …) are right and how many labels (N, …) there are; None where it has no meaning.
 
-    Labels below zero are those a loss ignores; they count neither as right nor as wrong.
+    Labels that the loss ignores count neither as right nor as known. Binary scores have one label each.
     """
     if loss_name in CLASS_LOSSES:
         axis = 1 if scores.dim() > 1 else 0
         classes = labels.argmax(axis) if labels.is_floating_point() else labels
-        right = (scores.argmax(axis) == classes) & (classes >= 0)
-        return right.sum() / (classes >= 0).sum()
-    if loss_name == "binary_cross_entropy_with_logits":
-        return ((scores > 0) == (labels > 0.5)).float().mean()
-    if loss_name == "binary_cross_entropy":
-        return ((scores > 0.5) == (labels > 0.5)).float().mean()
+        known = classes >= 0
+        if not labels.is_floating_point():
+            known &= classes != ignored_label(loss_name)
+        return ((scores.argmax(axis) == classes) & known).sum(), known.sum()
+    if loss_name in BINARY_LOSSES:
+        right = (scores > BINARY_LOSSES[loss_name]) == (labels > 0.5)
+        return right.sum(), right.new_full((), right.numel(), dtype=torch.int64)
     return None
+
+
+def share_right(loss_name: str | None, scores: Tensor, labels: Tensor) -> Tensor | None:
+    """The accuracy of scores (N, C, …) against labels (N, …), or of binary scores; None where it has no meaning."""
+    found = right_and_known(loss_name, scores, labels)
+    return None if found is None else found[0] / found[1]
 
 
 class Accuracy(Instrument):

@@ -15,13 +15,16 @@ from .findings import Amount
 from .harmless import harmless
 from .instrument import Moment, Scene
 from .losses import listen, listen_unrecorded, stop_listening, stop_listening_unrecorded
-from .pending import PendingLoss
+from .pending import PendingLoss, first_of
 from .probe import is_probing
 from .root import Root
+from .stepping import unscaled
 
 MOST_PARTS = 65
 """A loss that is divided for accumulation is taken to be the function's, up to so many micro-batches."""
 ALIKE, EXACT = 0.02, 1e-4
+FIRST_BACKWARDS = 8
+"""In so many backward passes the loss is looked for in what the model answers."""
 
 _all: list[Ears] = []
 """Those that hear at the moment."""
@@ -37,10 +40,12 @@ class Ears:
         self.broken = False
         self.pending = PendingLoss(lambda: scene.parameters)
         self.evaluations = Evaluations(write_evaluation)
-        self.root = Root(scene.model, scene.clock, self._training_begins, self._evaluated, self._tell_failure)
+        told = (self._training_begins, self._evaluation_begins, self._evaluated, self._tell_failure)
+        self.root = Root(scene.model, scene.clock, *told)
         self.root.hearable = self.root.hearable and hooks
         self._comparing = False
         self._compared = False
+        self._backwards = 0
 
     def start(self) -> None:
         self.pending.look_again()
@@ -90,6 +95,8 @@ class Ears:
         if not value.requires_grad:
             self._see_unrecorded_loss(name, scores, labels, value, reduction)
             return
+        if self.evaluations.direct:
+            self.evaluations.direct = self.root.gave_itself(scores)
         if not self.scene.model.training:
             self.evaluations.saw_loss(name, scores, labels, value.detach(), reduction, sure=False)
         moment = self.moment
@@ -110,7 +117,17 @@ class Ears:
             self.evaluations.training_is(self.moment)
             if not self._compared:
                 self._compare_with_function()
+            if self.root.keeps_parts:
+                self._look_for_loss_in_answer(tensors)
         self.evaluations.backward()
+
+    def _look_for_loss_in_answer(self, tensors: Any) -> None:
+        """Whether the model itself answers with the loss; looked for at the first backward passes."""
+        self._backwards += 1
+        first = first_of(tensors)
+        if first is not None and first.numel() == 1:
+            self.evaluations.loss_place = self.root.place_of(unscaled(first))
+        self.root.keeps_parts = self.evaluations.loss_place is None and self._backwards < FIRST_BACKWARDS
 
     def _compare_with_function(self) -> None:
         """Say once where the loss is more than the loss function that was heard: chance says nothing about it then."""
@@ -139,11 +156,15 @@ class Ears:
         self.evaluations.training_goes_on()
 
     @harmless
-    def _evaluated(self, inputs: Any, output: Any) -> None:
+    def _evaluation_begins(self, inputs: Any) -> None:
         if not self._comparing:
             self._comparing = True
             listen_to_comparisons(self._see_equal)
-        self.evaluations.saw_forward(inputs, output)
+        self.evaluations.begins(inputs)
+
+    @harmless
+    def _evaluated(self, output: Any) -> None:
+        self.evaluations.saw_forward(output)
 
     @harmless
     def _see_equal(self, left: Any, right: Any) -> None:

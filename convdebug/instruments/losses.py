@@ -28,6 +28,9 @@ LOSSES = (
     "multilabel_soft_margin_loss",
 )
 
+REDUCTION = 4
+"""The place of the reduction among the arguments after the labels, in losses of classes."""
+
 Told = Callable[[str, Any, Any, Any, Any], None]
 """Called with the loss's name, its input, its target, its value and its reduction."""
 
@@ -113,9 +116,15 @@ def _wrapped(name: str, original: Any) -> Any:
 
 
 def computed_again(name: str, scores: Tensor, labels: Tensor) -> Tensor:
-    """The loss function of that name, unheard, with the settings it was last called with."""
+    """The mean of the loss function of that name, unheard, with the settings it was last called with."""
     args, kwargs = _settings.get(name, ((), {}))
-    return _originals.get(name, getattr(F, name))(scores, labels, *args, **kwargs)
+    return original(name)(scores, labels, *args[:REDUCTION], **{**kwargs, "reduction": "mean"})
+
+
+def ignored_label(name: str) -> int:
+    """The class that a loss function of classes was told to ignore when it was called last."""
+    args, kwargs = _settings.get(name, ((), {}))
+    return int(kwargs.get("ignore_index", args[2] if len(args) > 2 else -100))
 
 
 def tell(name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
