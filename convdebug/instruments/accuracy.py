@@ -41,6 +41,19 @@ def share_right(loss_name: str | None, scores: Tensor, labels: Tensor) -> Tensor
     return None if found is None else found[0] / found[1]
 
 
+def share_of_step(moment: Moment) -> Tensor | None:
+    """The accuracy over all forward passes of a step, by the first loss function that has answers."""
+    chosen, right, known = "", [], []
+    for answer in moment.answers:
+        if answer.loss_name == (chosen or answer.loss_name):
+            found = right_and_known(answer.loss_name, answer.scores, answer.labels)
+            if found is not None:
+                chosen = answer.loss_name
+                right.append(found[0])
+                known.append(found[1])
+    return torch.stack(right).sum() / torch.stack(known).sum() if chosen else None
+
+
 class Accuracy(Instrument):
     """`train/accuracy`, unless the loop hands it to `step` itself; and what the loss says about the classes."""
 
@@ -57,7 +70,7 @@ class Accuracy(Instrument):
         self._tell_classes(moment, scores)
         if "train/accuracy" in moment.given:
             return
-        share = share_right(moment.loss_name, scores, labels)
+        share = share_of_step(moment)
         if share is not None:
             self.scene.readback.put(
                 share.reshape(1), lambda row: self.table.append(moment.step, ("train/accuracy",), row)

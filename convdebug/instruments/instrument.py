@@ -49,6 +49,16 @@ class Scene:
             self.run.update_info(**news)
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a loss function was given; `call` tells the model's forward passes apart, and parts of their batches."""
+
+    call: tuple[int, int]
+    loss_name: str
+    scores: Tensor
+    labels: Tensor
+
+
 @dataclass
 class Moment:
     """What was seen of the step under way; references only, dropped when the step ends."""
@@ -63,6 +73,8 @@ class Moment:
     loss_reduction: str | None = None
     losses: list[tuple[str, Tensor]] = field(default_factory=list)
     """What each loss function said, in the order of the calls."""
+    answers: list[Answer] = field(default_factory=list)
+    """The first call of each loss function after each forward pass of the step, as far as they are small."""
     updates: int = 0
     attempted: bool = False
     given: set[str] = field(default_factory=set)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .probe import is_probing
+from .taken import Taken, put_back, replace_taken
 
 LOSSES = (
     "cross_entropy",
@@ -40,7 +41,9 @@ ToldCall = Callable[[str, tuple[Any, ...], dict[str, Any], Tensor], None]
 """Called with the loss's name, all its arguments and its value."""
 
 _call_listeners: list[ToldCall] = []
+_holds: list[bool] = []
 _originals: dict[str, Any] = {}
+_taken: list[Taken] = []
 _settings: dict[str, tuple[Any, Any]] = {}
 """How each loss function was called last: its weights, its smoothing."""
 
@@ -76,17 +79,33 @@ def stop_listening_to_calls(told: ToldCall) -> None:
     _unwrap_all()
 
 
-def _wrap_all() -> None:
+def hold() -> None:
+    """Wrap the functions now, so that whoever takes one from torch by name from here on takes one that is heard."""
+    _wrap_all(look_around=False)
+    _holds.append(True)
+
+
+def let_go() -> None:
+    """Undo `hold`."""
+    if _holds:
+        _holds.pop()
+    _unwrap_all()
+
+
+def _wrap_all(look_around: bool = True) -> None:
     if not _originals:
         for name in LOSSES:
             _originals[name] = getattr(F, name)
             setattr(F, name, _wrapped(name, _originals[name]))
+        if look_around:
+            _taken.extend(replace_taken([(original, getattr(F, name)) for name, original in _originals.items()]))
 
 
 def _unwrap_all() -> None:
-    if not _listeners and not _call_listeners:
+    if not _listeners and not _call_listeners and not _holds:
         for name, original in _originals.items():
             setattr(F, name, original)
+        put_back(_taken)
         _originals.clear()
 
 

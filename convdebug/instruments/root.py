@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,8 @@ from .probe import is_probing
 
 MOST_OPERATORS = 8
 DIVIDING = ("Div", "Mul", "Mean", "Sum", "View", "Squeeze", "Reshape")
+ANSWERS = 4
+"""So many of the last answers are known again."""
 _calls = 0
 
 
@@ -49,17 +52,19 @@ class Root:
         self._hooks: list[RemovableHandle] = []
         self.called = 0
         """When it was called last, counted over the calls of all models that are watched."""
-        self._answer: weakref.ref[Tensor] | None = None
+        self._answers: deque[tuple[int, weakref.ref[Tensor]]] = deque(maxlen=ANSWERS)
         self.keeps_parts = True
         self._parts: list[weakref.ref[Tensor]] = []
 
     def gave(self, scores: Any) -> bool:
         """Whether scores are this model's last answer, a view of it, or were computed from it by a few operators."""
-        answer = self._answer() if self._answer is not None else None
-        if answer is None or not isinstance(scores, Tensor):
+        if not isinstance(scores, Tensor):
             return False
-        if self.gave_itself(scores):
+        if self.pass_that_gave(scores) is not None:
             return True
+        answer = self._answers[-1][1]() if self._answers else None
+        if answer is None:
+            return False
         node, origin = scores.grad_fn, answer.grad_fn
         for _ in range(MOST_OPERATORS if origin is not None else 0):
             if node is None or node is origin:
@@ -67,12 +72,20 @@ class Root:
             node = node.next_functions[0][0] if node.next_functions else None
         return False
 
-    def gave_itself(self, scores: Any) -> bool:
-        """Whether scores are this model's last answer or a view of it."""
-        answer = self._answer() if self._answer is not None else None
-        if answer is None or not isinstance(scores, Tensor):
-            return False
-        return scores is answer or base_of(scores) is base_of(answer)
+    def pass_that_gave(self, scores: Any) -> tuple[int, int] | None:
+        """Which forward pass answered with these scores or with what they are a view of, and which of its examples.
+
+        None where none of the last few did. The second number tells parts of one batch apart.
+        """
+        if not isinstance(scores, Tensor):
+            return None
+        base = base_of(scores)
+        for call, reference in reversed(self._answers):
+            answer = reference()
+            if answer is not None and (scores is answer or base is base_of(answer)):
+                part = scores.dim() and answer.dim() and scores.shape[0] < answer.shape[0]
+                return call, scores.storage_offset() if part else 0
+        return None
 
     def place_of(self, loss: Tensor) -> tuple[int, int] | None:
         """Which of the tensors of the last answer a loss is, perhaps divided, and of how many."""
@@ -120,7 +133,8 @@ class Root:
             return
         self._count_call()
         tensor = first_tensor(output)
-        self._answer = None if tensor is None else weakref.ref(tensor)
+        if tensor is not None:
+            self._answers.append((self.called, weakref.ref(tensor)))
         if not torch.is_grad_enabled():
             self._evaluated(output)
             return

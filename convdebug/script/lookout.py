@@ -16,6 +16,7 @@ from torch.utils.hooks import RemovableHandle
 
 from convdebug.instruments.anatomy import unwrapped
 from convdebug.instruments.backward import listen_to_tensors, stop_listening_to_tensors
+from convdebug.instruments.losses import hold, let_go
 from convdebug.instruments.pending import first_of
 from convdebug.watch import TrainingStopped, Watch, is_watched, watch
 from convdebug_sessions import RunRecorder
@@ -83,6 +84,7 @@ class Lookout:
             register_optimizer_step_post_hook(lambda optimizer, _a, _k: self._step_ended(optimizer)),
         ]
         listen_to_tensors(self._hear_backward)
+        hold()
         self._originals = [Optimizer.__init__, torch.compile]
         Optimizer.__init__ = _telling(Optimizer.__init__, self._made)  # type: ignore[method-assign]
         torch.compile = _telling_result(torch.compile, self._compiled)
@@ -93,6 +95,7 @@ class Lookout:
         """The script is over: end every run."""
         Optimizer.__init__, torch.compile = self._originals  # type: ignore[method-assign]
         stop_listening_to_tensors(self._hear_backward)
+        let_go()
         for hook in self._hooks:
             hook.remove()
         self._doors.close()
