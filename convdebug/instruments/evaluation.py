@@ -104,8 +104,8 @@ class Evaluations:
         if self._maybe:
             self._findings(None).take_in(self._maybe)
             self._maybe = Findings()
-        if self._foreign and not self._sure:
-            self._sure[None] = self._foreign
+        if self._foreign and not any(self._sure.values()):
+            self._sure = {None: self._foreign}
         found, self._sure, self._foreign = self._sure, {}, Findings()
         if not self.silent:
             for source, findings in found.items():

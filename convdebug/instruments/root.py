@@ -84,7 +84,7 @@ class Root:
             answer = reference()
             if answer is not None and (scores is answer or base is base_of(answer)):
                 part = scores.dim() and answer.dim() and scores.shape[0] < answer.shape[0]
-                return call, scores.storage_offset() if part else 0
+                return call, int(scores.storage_offset()) if part else 0
         return None
 
     def place_of(self, loss: Tensor) -> tuple[int, int] | None:

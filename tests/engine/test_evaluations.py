@@ -128,6 +128,18 @@ def _evaluated_at_once(net: nn.Module) -> tuple[float, float]:
     return loss, (net(x[60:]).argmax(1) == y[60:]).float().mean().item()
 
 
+def test_answers_that_are_put_together_before_the_loss_are_an_evaluation(tmp_path: Path) -> None:
+    model, told = classifier(), []
+
+    def evaluate() -> None:
+        scores = torch.cat([model(part) for part in x[60:].split(25)])
+        told.append(F.cross_entropy(scores, y[60:]).item())
+        told.append((scores.argmax(1) == y[60:]).float().mean().item())
+
+    series = found(tmp_path, model, cross_entropy_of(model), evaluate)
+    assert [series["val/loss"], series["val/accuracy"]] == [[pytest.approx(each)] for each in told]
+
+
 @pytest.mark.parametrize("evaluated", [_evaluated_twice_a_batch, _evaluated_at_once])
 def test_a_copy_of_the_model_is_not_mixed_into_its_evaluation(
     evaluated: Callable[[nn.Module], tuple[float, float]], tmp_path: Path
