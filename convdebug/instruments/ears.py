@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -34,8 +33,7 @@ _all: list[Ears] = []
 """Those that hear at the moment."""
 
 
-@dataclass(frozen=True)
-class Heard:
+class Heard(NamedTuple):
     """How much had been heard in a step when a backward pass ended."""
 
     moment: Moment

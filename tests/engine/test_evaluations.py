@@ -181,6 +181,8 @@ def test_recomputing_the_statistics_of_batch_norm_is_no_evaluation(tmp_path: Pat
         update_bn(DataLoader(HELD_OUT, batch_size=20), model)
 
     assert found(tmp_path, model, cross_entropy_of(model), evaluate) == {}
+    with Session.open(tmp_path / "s.convdebug") as session:
+        assert not [name for name in session.series_names() if name.startswith("evaluation/")]
 
 
 class Tagger(nn.Module):
