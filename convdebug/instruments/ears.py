@@ -150,6 +150,7 @@ class Ears:
         self.pending.hear(begins, tensors, gradients)
         if begins and self.pending.began_anew:
             self._until_last.forget(self.moment)
+            self._until_last = Heard(self.moment, 0, 0)
         elif not begins:
             self._mark_heard()
             self.evaluations.training_is(self.moment)

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import convdebug
 from convdebug.instruments.accuracy import share_right
+from convdebug.instruments.findings import Mean
 from convdebug.instruments.losses import listen, stop_listening
 from convdebug_sessions import Session
 
@@ -238,3 +239,16 @@ def test_the_share_of_right_answers_knows_what_its_loss_ignores(ignored: int, sh
         F.cross_entropy(scores, labels)
     finally:
         stop_listening(listener)
+
+
+def test_a_mean_is_weighted_by_what_was_counted_also_where_the_counts_stay_on_a_device() -> None:
+    numbers, tensors = Mean(), Mean()
+    assert not tensors.filled
+    for right, known in ((3, 4), (0, 0), (1, 6)):
+        numbers.add_sum(right, known)
+        tensors.add_sum(torch.tensor(float(right)), torch.tensor(float(known)))
+    assert numbers.value() == pytest.approx(0.4)
+    assert float(tensors.value()) == pytest.approx(0.4)
+    nothing = Mean()
+    nothing.add_sum(torch.tensor(0.0), torch.tensor(0.0))
+    assert float(nothing.value()) == 0
