@@ -5,29 +5,53 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from .instrument import Instrument, Moment, Scene
+from .losses import ignored_label
 from .table import Table
 
 CLASS_LOSSES = frozenset({"cross_entropy", "nll_loss"})
+BINARY_LOSSES = {"binary_cross_entropy_with_logits": 0.0, "binary_cross_entropy": 0.5}
+"""Losses of binary scores, and the score that stands between the two answers."""
 
 
-def share_right(loss_name: str | None, scores: Tensor, labels: Tensor) -> Tensor | None:
-    """The accuracy of scores (N, C, …) against labels (N, …), or of binary scores; None where it has no meaning.
+def right_and_known(loss_name: str | None, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor] | None:
+    """How many of the scores (N, C, …) are right and how many labels (N, …) there are; None where it has no meaning.
 
-    Labels below zero are those a loss ignores; they count neither as right nor as wrong.
+    Labels that the loss ignores count neither as right nor as known. Binary scores have one label each.
     """
     if loss_name in CLASS_LOSSES:
         axis = 1 if scores.dim() > 1 else 0
         classes = labels.argmax(axis) if labels.is_floating_point() else labels
-        right = (scores.argmax(axis) == classes) & (classes >= 0)
-        return right.sum() / (classes >= 0).sum()
-    if loss_name == "binary_cross_entropy_with_logits":
-        return ((scores > 0) == (labels > 0.5)).float().mean()
-    if loss_name == "binary_cross_entropy":
-        return ((scores > 0.5) == (labels > 0.5)).float().mean()
+        known = classes >= 0
+        if not labels.is_floating_point():
+            known &= classes != ignored_label(loss_name)
+        return ((scores.argmax(axis) == classes) & known).sum(), known.sum()
+    if loss_name in BINARY_LOSSES:
+        right = (scores > BINARY_LOSSES[loss_name]) == (labels > 0.5)
+        return right.sum(), right.new_full((), right.numel(), dtype=torch.int64)
     return None
+
+
+def share_right(loss_name: str | None, scores: Tensor, labels: Tensor) -> Tensor | None:
+    """The accuracy of scores (N, C, …) against labels (N, …), or of binary scores; None where it has no meaning."""
+    found = right_and_known(loss_name, scores, labels)
+    return None if found is None else found[0] / found[1]
+
+
+def share_of_step(moment: Moment) -> Tensor | None:
+    """The accuracy over all forward passes of a step, by the first loss function that has answers."""
+    chosen, right, known = "", [], []
+    for answer in moment.answers:
+        if answer.loss_name == (chosen or answer.loss_name):
+            found = right_and_known(answer.loss_name, answer.scores, answer.labels)
+            if found is not None:
+                chosen = answer.loss_name
+                right.append(found[0])
+                known.append(found[1])
+    return torch.stack(right).sum() / torch.stack(known).sum() if chosen else None
 
 
 class Accuracy(Instrument):
@@ -46,7 +70,7 @@ class Accuracy(Instrument):
         self._tell_classes(moment, scores)
         if "train/accuracy" in moment.given:
             return
-        share = share_right(moment.loss_name, scores, labels)
+        share = share_of_step(moment)
         if share is not None:
             self.scene.readback.put(
                 share.reshape(1), lambda row: self.table.append(moment.step, ("train/accuracy",), row)

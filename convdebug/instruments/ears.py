@@ -3,28 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from .anatomy import first_tensor
 from .backward import listen_to_tensors, stop_listening_to_tensors
 from .comparing import listen_to_comparisons, stop_listening_to_comparisons
 from .evaluation import Evaluations
 from .fetching import listen_to_loaders, stop_listening_to_loaders
 from .findings import Amount
 from .harmless import harmless
-from .instrument import Moment, Scene
+from .instrument import Answer, Moment, Scene
 from .losses import listen, listen_unrecorded, stop_listening, stop_listening_unrecorded
-from .pending import PendingLoss
+from .pending import PendingLoss, first_of
 from .probe import is_probing
 from .root import Root
+from .scaler import unscaled
 
 MOST_PARTS = 65
 """A loss that is divided for accumulation is taken to be the function's, up to so many micro-batches."""
 ALIKE, EXACT = 0.02, 1e-4
+MOST_SCORES = 2**20
+"""Scores of several forward passes in one step are kept up to so many numbers."""
+FIRST_BACKWARDS = 8
+"""In so many backward passes the loss is looked for in what the model answers."""
 
 _all: list[Ears] = []
 """Those that hear at the moment."""
+
+
+class Heard(NamedTuple):
+    """How much had been heard in a step when a backward pass ended."""
+
+    moment: Moment
+    losses: int
+    answers: int
+
+    def forget(self, now: Moment) -> None:
+        """What was heard up to then is applied nowhere: a generator's loss that came through a discriminator."""
+        if now is self.moment:
+            del now.losses[: self.losses], now.answers[: self.answers]
+
+    def forget_later(self, now: Moment) -> None:
+        """What was heard since then belongs to another model."""
+        same = now is self.moment
+        del now.losses[self.losses if same else 0 :], now.answers[self.answers if same else 0 :]
 
 
 class Ears:
@@ -37,10 +61,14 @@ class Ears:
         self.broken = False
         self.pending = PendingLoss(lambda: scene.parameters)
         self.evaluations = Evaluations(write_evaluation)
-        self.root = Root(scene.model, scene.clock, self._training_begins, self._evaluated, self._tell_failure)
+        told = (self._training_begins, self._evaluation_begins, self._evaluated, self._tell_failure)
+        self.root = Root(scene.model, scene.clock, *told)
         self.root.hearable = self.root.hearable and hooks
         self._comparing = False
         self._compared = False
+        self._backwards = 0
+        self._until_last = Heard(moment, 0, 0)
+        self._fed = False
 
     def start(self) -> None:
         self.pending.look_again()
@@ -90,6 +118,8 @@ class Ears:
         if not value.requires_grad:
             self._see_unrecorded_loss(name, scores, labels, value, reduction)
             return
+        given = self.root.pass_that_gave(scores)
+        self.evaluations.direct = self.evaluations.direct and given is not None
         if not self.scene.model.training:
             self.evaluations.saw_loss(name, scores, labels, value.detach(), reduction, sure=False)
         moment = self.moment
@@ -97,6 +127,18 @@ class Ears:
         if isinstance(scores, Tensor) and isinstance(labels, Tensor):
             moment.scores, moment.labels = scores.detach(), labels
             moment.loss_name, moment.loss_reduction = name, reduction
+            self._keep_answer(Answer(given or (self.root.called, 0), name, moment.scores, labels))
+
+    def _keep_answer(self, answer: Answer) -> None:
+        """The same function again on the same pass is another head's; what is large is kept for one pass only."""
+        answers = self.moment.answers
+        if answers and self.pending.inside_step:  # a closure that is called many times
+            return
+        if any(each.call == answer.call and each.loss_name == answer.loss_name for each in answers):
+            return
+        if answers and answer.scores.numel() * (len(answers) + 1) > MOST_SCORES:
+            answers.clear()
+        answers.append(answer)
 
     @harmless
     def _see_unrecorded_loss(self, name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
@@ -106,11 +148,32 @@ class Ears:
     @harmless
     def _hear_backward(self, begins: bool, tensors: Any, gradients: Any) -> None:
         self.pending.hear(begins, tensors, gradients)
-        if not begins:
+        if begins and self.pending.began_anew:
+            self._until_last.forget(self.moment)
+            self._until_last = Heard(self.moment, 0, 0)
+        elif not begins:
+            self._mark_heard()
             self.evaluations.training_is(self.moment)
             if not self._compared:
                 self._compare_with_function()
+            if self.root.keeps_parts:
+                self._look_for_loss_in_answer(tensors)
         self.evaluations.backward()
+
+    def _mark_heard(self) -> None:
+        """Of several models' losses one that gave this model no gradients was another's."""
+        moment = self.moment
+        if not self.pending.touched and len(_all) > 1:
+            self._until_last.forget_later(moment)
+        self._until_last = Heard(moment, len(moment.losses), len(moment.answers))
+
+    def _look_for_loss_in_answer(self, tensors: Any) -> None:
+        """Whether the model itself answers with the loss; looked for at the first backward passes."""
+        self._backwards += 1
+        first = first_of(tensors)
+        if first is not None and first.numel() == 1:
+            self.evaluations.loss_place = self.root.place_of(unscaled(first))
+        self.root.keeps_parts = self.evaluations.loss_place is None and self._backwards < FIRST_BACKWARDS
 
     def _compare_with_function(self) -> None:
         """Say once where the loss is more than the loss function that was heard: chance says nothing about it then."""
@@ -133,17 +196,31 @@ class Ears:
         if self.scene.model.training:
             self.evaluations.training_goes_on()
         self.evaluations.training_sees(inputs)
+        if len(_all) > 1 and not self._fed:
+            self._look_who_feeds(inputs)
+
+    def _look_who_feeds(self, inputs: Any) -> None:
+        """Say it where another watched model's answer is what this one is given: that is no data."""
+        given = first_tensor(inputs)
+        giver = next((each for each in _all if each is not self and each.root.pass_that_gave(given)), None)
+        if giver is not None:
+            self._fed = True
+            self.scene.tell(fed_by=type(giver.scene.inner).__name__)
 
     @harmless
     def _evaluation_is_over(self) -> None:
         self.evaluations.training_goes_on()
 
     @harmless
-    def _evaluated(self, inputs: Any, output: Any) -> None:
+    def _evaluation_begins(self, inputs: Any) -> None:
         if not self._comparing:
             self._comparing = True
             listen_to_comparisons(self._see_equal)
-        self.evaluations.saw_forward(inputs, output)
+        self.evaluations.begins(inputs)
+
+    @harmless
+    def _evaluated(self, output: Any) -> None:
+        self.evaluations.saw_forward(output)
 
     @harmless
     def _see_equal(self, left: Any, right: Any) -> None:

@@ -10,23 +10,41 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .accuracy import share_right
+from .accuracy import right_and_known
 from .anatomy import first_tensor
-from .fetching import Fetched, Source, base_of, labels_among, tensors_in
-from .findings import Amount, Findings, amount, per_example, share_equal
+from .fetching import Fetched, Source, base_of, labels_among, shares_memory, tensors_in
+from .findings import Amount, Findings, amount, count_equal, per_example
 from .instrument import Moment
 from .losses import computed_again
+from .probe import probing
+from .recalibration import is_recalibrating
+
+ANSWER = "answer"
+"""The name of a loss that is the model's own answer."""
 
 
 @dataclass
 class Pass:
     """The forward pass that was seen last without recorded gradients, and what has been counted of it."""
 
-    output: Tensor | None
-    labels: Tensor | None
+    examples: int
     source: Source
+    fetched: int
+    left_out: bool
+    """On data that is trained on, or by which torch recomputes the statistics of batch norm."""
+    doubtful: bool
+    """On a batch that looks like the one that was trained on last."""
+    inputs: Any = None
+    """Until the model has answered."""
+    output: Tensor | None = None
+    labels: Tensor | None = None
     losses: set[str] = field(default_factory=set)
     counted: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether this is an evaluation, as far as one can tell."""
+        return not self.left_out and not self.doubtful
 
 
 class Evaluations:
@@ -52,6 +70,10 @@ class Evaluations:
         self.silent = False
         self.own = False
         """The training minimizes more than one loss function of torch, or scales it."""
+        self.direct = True
+        """The training's loss function is given the very tensor that the model answers, or a view of it."""
+        self.loss_place: tuple[int, int] | None = None
+        """Where the model answers with its own loss: its place among the answer's tensors, and how many these are."""
 
     # training, as far as evaluations must know it
 
@@ -82,8 +104,8 @@ class Evaluations:
         if self._maybe:
             self._findings(None).take_in(self._maybe)
             self._maybe = Findings()
-        if self._foreign and not self._sure:
-            self._sure[None] = self._foreign
+        if self._foreign and not any(self._sure.values()):
+            self._sure = {None: self._foreign}
         found, self._sure, self._foreign = self._sure, {}, Findings()
         if not self.silent:
             for source, findings in found.items():
@@ -96,48 +118,89 @@ class Evaluations:
 
     # an evaluation
 
-    def saw_forward(self, inputs: Any, output: Any) -> None:
-        """The model answered while no gradients were recorded."""
+    def begins(self, inputs: Any) -> None:
+        """The model is given a batch while no gradients are recorded."""
         self._end_pass()
-        if self.silent or self._is_trained_on(inputs):
+        if self.silent:
             return
-        tensor = first_tensor(output)
-        labels, fresh = None, Fetched.count > self._fetched
-        if tensor is not None and tensor.dim() and fresh:
-            labels = labels_among(Fetched.batch, tensors_in(inputs), int(tensor.shape[0]))
-        self._pass = Pass(None if tensor is None else tensor.detach(), labels, Fetched.source if fresh else None)
+        tensor = first_tensor(inputs)
+        fresh = Fetched.count > self._fetched
+        self._pass = Pass(
+            examples=int(tensor.shape[0]) if tensor is not None and tensor.dim() else 1,
+            source=Fetched.source if fresh else None,
+            fetched=Fetched.count,
+            left_out=self._is_trained_on(tensor) or is_recalibrating(),
+            doubtful=self._looks_trained_on(tensor),
+            inputs=inputs,
+        )
+
+    def saw_forward(self, output: Any) -> None:
+        """The model has answered; a loss that was heard since `begins` was computed by the model itself."""
+        seen = self._pass
+        if seen is None:
+            return
+        tensor, inputs, seen.inputs = first_tensor(output), seen.inputs, None
+        seen.output = None if tensor is None else tensor.detach()
+        if not seen.counts:
+            return
+        if tensor is not None and tensor.dim() and seen.fetched > self._fetched:
+            seen.labels = labels_among(Fetched.batch, tensors_in(list(inputs)), int(tensor.shape[0]))
+        value = self._loss_in(output)
+        if value is not None:
+            self._findings(seen.source).add_loss(ANSWER, amount(value.detach()), seen.examples)
+            seen.losses.add(ANSWER)
+
+    def _loss_in(self, output: Any) -> Tensor | None:
+        if self.loss_place is None:
+            return None
+        place, count = self.loss_place
+        parts = tensors_in(output)
+        return parts[place] if len(parts) == count and parts[place].numel() == 1 else None
 
     def saw_loss(self, name: str, scores: Any, labels: Any, value: Tensor, reduction: str, sure: bool = True) -> None:
         """A loss function was called, without recorded gradients (`sure`) or in evaluation mode."""
         if self.silent:
             return
-        seen = self._pass if sure else None
+        seen = self._pass_of(scores) if sure else None
+        if seen is not None and seen.left_out:
+            return
+        if seen is not None and (seen.doubtful or name in seen.losses):  # another part of the same loss
+            seen = None
         examples = int(scores.shape[0]) if isinstance(scores, Tensor) and scores.dim() else 1
         findings = self._maybe if not sure else self._foreign if seen is None else self._findings(seen.source)
-        if seen is not None and name in seen.losses:  # another model's, or another part of the same loss
-            findings = self._foreign
-        elif seen is not None:
+        if seen is not None:
             seen.losses.add(name)
         findings.add_loss(name, per_example(value, reduction, examples), examples)
         if isinstance(scores, Tensor) and isinstance(labels, Tensor):
-            share = share_right(name, scores, labels)
-            self._count_answers(findings, share, examples)
+            self._count_answers(findings, seen, _answers(name, scores, labels))
 
     def saw_equal(self, left: Any, right: Any) -> None:
         """Two tensors were compared: if one of them is what the model answered, the other one is the labels."""
         seen = self._pass
-        if self.silent or seen is None or seen.counted or seen.output is None:
+        if self.silent or seen is None or not seen.counts or seen.counted or seen.fetched != Fetched.count:
             return
-        share = share_equal(seen.output, left, right)
-        if share is not None:
-            self._count_answers(self._findings(seen.source), share, int(seen.output.shape[0]))
+        if seen.output is not None:
+            self._count_answers(self._findings(seen.source), seen, count_equal(seen.output, left, right))
+
+    def _pass_of(self, scores: Any) -> Pass | None:
+        """The pass under way or just over, unless the scores are another model's (an average of the weights).
+
+        They are where a further batch was fetched since, or where the training's loss is given the model's answer
+        itself and this one is not.
+        """
+        seen = self._pass
+        if seen is None or seen.fetched != Fetched.count:
+            return None
+        if self.direct and seen.output is not None and isinstance(scores, Tensor):
+            return seen if shares_memory(scores, seen.output) else None
+        return seen
 
     def _end_pass(self) -> None:
         """What the loop did not compute where it could be seen is computed here."""
         seen, self._pass = self._pass, None
         if seen is None or seen.output is None or seen.labels is None or self._training is None:
             return
-        name, reduction, dimensions, _ = self._training
+        name, _, dimensions, _ = self._training
         output, labels = seen.output, seen.labels.to(seen.output.device)
         if output.dim() != dimensions or labels.shape != output.shape[:1] + output.shape[2:]:
             return
@@ -145,27 +208,27 @@ class Evaluations:
         with torch.no_grad():
             if not seen.losses and name in ("cross_entropy", "nll_loss"):
                 value = computed_again(name, output, labels.long())
-                self._findings(seen.source).add_loss(name, per_example(value, reduction, examples), examples)
+                self._findings(seen.source).add_loss(name, amount(value), examples)
             if not seen.counted:
-                share = share_right(name, output, labels)
-                if share is not None:
-                    self._findings(seen.source).accuracy.add(amount(share), examples)
+                self._count_answers(self._findings(seen.source), None, _answers(name, output, labels))
 
-    def _count_answers(self, findings: Findings, share: Tensor | None, examples: int) -> None:
-        seen = self._pass
-        if share is not None and not (seen is not None and seen.counted):
-            findings.accuracy.add(amount(share), examples)
+    def _count_answers(self, findings: Findings, seen: Pass | None, found: tuple[Any, Any] | None) -> None:
+        if found is not None and not (seen is not None and seen.counted):
+            right, known = (amount(each) if isinstance(each, Tensor) else each for each in found)
+            findings.accuracy.add_sum(right, known)
             if seen is not None:
                 seen.counted = True
 
-    def _is_trained_on(self, inputs: Any) -> bool:
-        tensor = first_tensor(inputs)
+    def _is_trained_on(self, tensor: Tensor | None) -> bool:
         if Fetched.count > self._fetched:
             return Fetched.source == self._trained_on
-        if self._trained_on is not None and tensor is not None and tensor.shape == self._trained_shape:
-            return True  # nothing was fetched since: the batch that was trained on, once more
         trained = self._trained_tensor() if self._trained_tensor is not None else None
         return tensor is not None and trained is not None and base_of(tensor) is trained
+
+    def _looks_trained_on(self, tensor: Tensor | None) -> bool:
+        """Nothing was fetched since: it may be the batch that was trained on, once more."""
+        fetched = Fetched.count > self._fetched or self._trained_on is None
+        return not fetched and tensor is not None and tensor.shape == self._trained_shape
 
     def _findings(self, source: Source) -> Findings:
         return self._sure.setdefault(source, Findings())
@@ -181,11 +244,19 @@ class Evaluations:
         means: dict[str, Amount] = {}
         known, reduction, _, size = self._training or (None, "mean", 0, None)
         own = next((each for each in findings.losses if each[0].isupper()), None)  # a loss module of the script's own
+        if own is None and ANSWER in findings.losses and (self.own or known not in findings.losses):
+            own = ANSWER
         name = own or (known if known in findings.losses else next(iter(findings.losses), None))
         if name is not None:
             means["loss"] = findings.losses[name].value(
                 size if reduction == "sum" and not own and not self.own else None
             )
-        if findings.accuracy.examples:
+        if findings.accuracy.filled:
             means["accuracy"] = findings.accuracy.value()
         return means
+
+
+def _answers(name: str, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Right answers and known labels; what is compared here is not a comparison of the loop's."""
+    with probing():
+        return right_and_known(name, scores, labels)

@@ -74,6 +74,16 @@ def base_of(tensor: Tensor) -> Tensor:
     return tensor if base is None else base
 
 
+def shares_memory(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors are the same one, or views of the same one."""
+    if one is other:
+        return True
+    try:
+        return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
+    except (NotImplementedError, RuntimeError):  # sparse and functional tensors have no storage to ask for
+        return False
+
+
 def labels_among(batch: Any, inputs: list[Tensor], examples: int) -> Tensor | None:
     """The one tensor of whole numbers in a batch that is not among the inputs and has an entry for each example."""
     given = {id(base_of(each)) for each in inputs} | {id(each) for each in inputs}

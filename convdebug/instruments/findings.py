@@ -16,19 +16,24 @@ class Mean:
     """A mean weighted by the number of examples."""
 
     total: Amount = 0.0
-    examples: int = 0
+    examples: Amount = 0
+    filled: bool = False
 
     def add(self, value: Amount, examples: int) -> None:
-        self.total = self.total + value * examples
-        self.examples += examples
+        self.add_sum(value * examples, examples)
+
+    def add_sum(self, total: Amount, examples: Amount) -> None:
+        self.total, self.examples = self.total + total, self.examples + examples
+        self.filled = True
 
     def take_in(self, other: Mean) -> None:
-        self.total = self.total + other.total
-        self.examples += other.examples
+        self.total, self.examples = self.total + other.total, self.examples + other.examples
+        self.filled = self.filled or other.filled
 
     def value(self, batch_size: int | None = None) -> Amount:
         """The mean over examples; with `batch_size` that of a loss which is summed over batches of that size."""
-        return self.total / max(self.examples, 1) * (batch_size or 1)
+        examples = self.examples.clamp(min=1) if isinstance(self.examples, Tensor) else max(self.examples, 1)
+        return self.total / examples * (batch_size or 1)
 
 
 @dataclass
@@ -47,7 +52,7 @@ class Findings:
         self.accuracy.take_in(other.accuracy)
 
     def __bool__(self) -> bool:
-        return bool(self.losses) or self.accuracy.examples > 0
+        return bool(self.losses) or self.accuracy.filled
 
 
 def per_example(value: Tensor, reduction: str, examples: int) -> Amount:
@@ -62,8 +67,8 @@ def amount(value: Tensor) -> Amount:
     return float(value) if value.device.type == "cpu" else value.detach().float().reshape(())
 
 
-def share_equal(output: Tensor, left: Any, right: Any) -> Tensor | None:
-    """The share of equal entries if one side is the answer that `output` gives (its class, or above or below)."""
+def count_equal(output: Tensor, left: Any, right: Any) -> tuple[Amount, int] | None:
+    """How many entries are equal, of how many, if one side is the answer that `output` gives (its class, its sign)."""
     if not (isinstance(left, Tensor) and isinstance(right, Tensor)) or output.dim() == 0:
         return None
     if left.numel() != right.numel() or left.device != right.device:
@@ -71,7 +76,7 @@ def share_equal(output: Tensor, left: Any, right: Any) -> Tensor | None:
     for answer in answers_of(output, left.numel()):
         for side in (left, right):
             if side.device == answer.device and bool((side.reshape(-1) == answer).all()):
-                return (left.reshape(-1) == right.reshape(-1)).float().mean()
+                return amount((left.reshape(-1) == right.reshape(-1)).sum()), left.numel()
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +49,15 @@ class Scene:
             self.run.update_info(**news)
 
 
+class Answer(NamedTuple):
+    """What a loss function was given; `call` tells the model's forward passes apart, and parts of their batches."""
+
+    call: tuple[int, int]
+    loss_name: str
+    scores: Tensor
+    labels: Tensor
+
+
 @dataclass
 class Moment:
     """What was seen of the step under way; references only, dropped when the step ends."""
@@ -63,6 +72,8 @@ class Moment:
     loss_reduction: str | None = None
     losses: list[tuple[str, Tensor]] = field(default_factory=list)
     """What each loss function said, in the order of the calls."""
+    answers: list[Answer] = field(default_factory=list)
+    """The first call of each loss function after each forward pass of the step, as far as they are small."""
     updates: int = 0
     attempted: bool = False
     given: set[str] = field(default_factory=set)

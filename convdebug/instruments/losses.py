@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .probe import is_probing
+from .taken import Taken, put_back, replace_taken
 
 LOSSES = (
     "cross_entropy",
@@ -28,6 +29,9 @@ LOSSES = (
     "multilabel_soft_margin_loss",
 )
 
+REDUCTION = 4
+"""The place of the reduction among the arguments after the labels, in losses of classes."""
+
 Told = Callable[[str, Any, Any, Any, Any], None]
 """Called with the loss's name, its input, its target, its value and its reduction."""
 
@@ -37,7 +41,9 @@ ToldCall = Callable[[str, tuple[Any, ...], dict[str, Any], Tensor], None]
 """Called with the loss's name, all its arguments and its value."""
 
 _call_listeners: list[ToldCall] = []
+_holds: list[bool] = []
 _originals: dict[str, Any] = {}
+_taken: list[Taken] = []
 _settings: dict[str, tuple[Any, Any]] = {}
 """How each loss function was called last: its weights, its smoothing."""
 
@@ -73,17 +79,33 @@ def stop_listening_to_calls(told: ToldCall) -> None:
     _unwrap_all()
 
 
-def _wrap_all() -> None:
+def hold() -> None:
+    """Wrap the functions now, so that whoever takes one from torch by name from here on takes one that is heard."""
+    _wrap_all(look_around=False)
+    _holds.append(True)
+
+
+def let_go() -> None:
+    """Undo `hold`."""
+    if _holds:
+        _holds.pop()
+    _unwrap_all()
+
+
+def _wrap_all(look_around: bool = True) -> None:
     if not _originals:
         for name in LOSSES:
             _originals[name] = getattr(F, name)
             setattr(F, name, _wrapped(name, _originals[name]))
+        if look_around:
+            _taken.extend(replace_taken([(original, getattr(F, name)) for name, original in _originals.items()]))
 
 
 def _unwrap_all() -> None:
-    if not _listeners and not _call_listeners:
+    if not _listeners and not _call_listeners and not _holds:
         for name, original in _originals.items():
             setattr(F, name, original)
+        put_back(_taken)
         _originals.clear()
 
 
@@ -113,9 +135,15 @@ def _wrapped(name: str, original: Any) -> Any:
 
 
 def computed_again(name: str, scores: Tensor, labels: Tensor) -> Tensor:
-    """The loss function of that name, unheard, with the settings it was last called with."""
+    """The mean of the loss function of that name, unheard, with the settings it was last called with."""
     args, kwargs = _settings.get(name, ((), {}))
-    return _originals.get(name, getattr(F, name))(scores, labels, *args, **kwargs)
+    return original(name)(scores, labels, *args[:REDUCTION], **{**kwargs, "reduction": "mean"})
+
+
+def ignored_label(name: str) -> int:
+    """The class that a loss function of classes was told to ignore when it was called last."""
+    args, kwargs = _settings.get(name, ((), {}))
+    return int(kwargs.get("ignore_index", args[2] if len(args) > 2 else -100))
 
 
 def tell(name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:

@@ -14,6 +14,7 @@ from .hook import Hook
 from .instrument import Moment, Scene
 from .losses import listen_unrecorded, stop_listening_unrecorded
 from .probe import is_probing
+from .recalibration import is_recalibrating
 from .stepping import held_parameters
 from .table import Table
 
@@ -128,7 +129,7 @@ class Modes(Hearer):
             if torch.is_grad_enabled():
                 if self._due:
                     self._read_modes()
-            elif not is_probing():
+            elif not is_probing() and not (self.scene.inner.training and is_recalibrating()):
                 self._evaluates()
         except Exception as problem:  # raised again where the rack can drop the instrument
             self.trouble = problem

@@ -33,6 +33,10 @@ class PendingLoss:
         self._cut = 0
         self.inside_step = False
         self.discarded = 0
+        self.began_anew = False
+        """The backward pass under way begins a new sum: what was computed before it is applied nowhere."""
+        self.touched = False
+        """The backward pass that ended last gave the model gradients, as far as one can tell."""
 
     def look_again(self) -> None:
         """Choose the parameters to look at: the first, the middle and the last of those that are trained."""
@@ -86,15 +90,16 @@ class PendingLoss:
 
     def _begin(self, tensors: Any, gradients: Any) -> None:
         self._before = self._look()
-        if self._before != self._marks and not self.inside_step:
+        self.began_anew = self._before != self._marks and not self.inside_step
+        if self.began_anew:
             self.discarded += len(self._losses) > self._cut
             del self._losses[self._cut :]
         self._coming = value_of(tensors, gradients)
 
     def _end(self) -> None:
         self._marks = self._look()
-        touched = self._marks != self._before or not self._chosen
-        if self._coming is not None and touched and not (self.inside_step and self._losses):
+        self.touched = self._marks != self._before or not self._chosen
+        if self._coming is not None and self.touched and not (self.inside_step and self._losses):
             self._losses.append(self._coming)
         self._coming = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -11,22 +12,26 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from .anatomy import first_tensor
-from .fetching import base_of
+from .fetching import base_of, tensors_in
 from .harmless import harmless
 from .hook import Hook
 from .instrument import Moment
 from .probe import is_probing
 
 MOST_OPERATORS = 8
+DIVIDING = ("Div", "Mul", "Mean", "Sum", "View", "Squeeze", "Reshape")
+ANSWERS = 4
+"""So many of the last answers are known again."""
 _calls = 0
 
 
 class Root:
     """Hooks on the outermost module, for as long as it is watched.
 
-    `training_begins` is told of every forward pass with recorded gradients, `evaluated` of what the model answered
-    without. Our own passes through the model go unheard. `moment` is filled on the steps on which an
-    instrument wants the inputs and outputs. `failed` is told what went wrong, after which nothing is heard.
+    `training_begins` is told of every forward pass with recorded gradients, `evaluation_begins` of every one without,
+    and `evaluated` of what the model answered there. Our own passes through the model go unheard. `moment` is filled
+    on the steps on which an instrument wants the inputs and outputs. `failed` is told what went wrong, after which
+    nothing is heard.
     """
 
     def __init__(
@@ -34,7 +39,8 @@ class Root:
         model: nn.Module,
         clock: Callable[[], float],
         training_begins: Callable[[Any], None],
-        evaluated: Callable[[Any, Any], None],
+        evaluation_begins: Callable[[Any], None],
+        evaluated: Callable[[Any], None],
         failed: Callable[[Exception], None],
     ) -> None:
         self.model = model
@@ -42,25 +48,52 @@ class Root:
         self.hearable = getattr(model, "_compiled_call_impl", None) is None or type(model).__name__ == "OptimizedModule"
         self.moment: Moment | None = None
         self.broken, self.failed = False, failed
-        self._training_begins, self._evaluated = training_begins, evaluated
+        self._training_begins, self._evaluation_begins, self._evaluated = training_begins, evaluation_begins, evaluated
         self._hooks: list[RemovableHandle] = []
         self.called = 0
         """When it was called last, counted over the calls of all models that are watched."""
-        self._answer: weakref.ref[Tensor] | None = None
+        self._answers: deque[tuple[int, weakref.ref[Tensor]]] = deque(maxlen=ANSWERS)
+        self.keeps_parts = True
+        self._parts: list[weakref.ref[Tensor]] = []
 
     def gave(self, scores: Any) -> bool:
         """Whether scores are this model's last answer, a view of it, or were computed from it by a few operators."""
-        answer = self._answer() if self._answer is not None else None
-        if answer is None or not isinstance(scores, Tensor):
+        if not isinstance(scores, Tensor):
             return False
-        if scores is answer or base_of(scores) is base_of(answer):
+        if self.pass_that_gave(scores) is not None:
             return True
+        answer = self._answers[-1][1]() if self._answers else None
+        if answer is None:
+            return False
         node, origin = scores.grad_fn, answer.grad_fn
         for _ in range(MOST_OPERATORS if origin is not None else 0):
             if node is None or node is origin:
                 return node is not None
             node = node.next_functions[0][0] if node.next_functions else None
         return False
+
+    def pass_that_gave(self, scores: Any) -> tuple[int, int] | None:
+        """Which forward pass answered with these scores or with what they are a view of, and which of its examples.
+
+        None where none of the last few did. The second number tells parts of one batch apart.
+        """
+        if not isinstance(scores, Tensor):
+            return None
+        base = base_of(scores)
+        for call, reference in reversed(self._answers):
+            answer = reference()
+            if answer is not None and (scores is answer or base is base_of(answer)):
+                part = scores.dim() and answer.dim() and scores.shape[0] < answer.shape[0]
+                return call, int(scores.storage_offset()) if part else 0
+        return None
+
+    def place_of(self, loss: Tensor) -> tuple[int, int] | None:
+        """Which of the tensors of the last answer a loss is, perhaps divided, and of how many."""
+        for place, reference in enumerate(self._parts):
+            part = reference()
+            if part is not None and part.numel() == 1 and part.grad_fn is not None and is_share_of(loss, part):
+                return place, len(self._parts)
+        return None
 
     def __deepcopy__(self, _memo: Any) -> Root:
         return self  # a copy of the model (an average of its weights) brings its hooks along
@@ -78,7 +111,11 @@ class Root:
 
     @harmless
     def _enter(self, _model: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        if torch.compiler.is_compiling() or is_probing() or not torch.is_grad_enabled():
+        if torch.compiler.is_compiling() or is_probing():
+            return
+        self._count_call()
+        if not torch.is_grad_enabled():
+            self._evaluation_begins((inputs, keywords))
             return
         self._training_begins((inputs, keywords))
         moment = self.moment
@@ -91,16 +128,18 @@ class Root:
             moment.timeline.start("forward")
 
     @harmless
-    def _leave(self, _model: nn.Module, inputs: Any, output: Any) -> None:
+    def _leave(self, _model: nn.Module, _inputs: Any, output: Any) -> None:
         if torch.compiler.is_compiling() or is_probing():
             return
-        global _calls
-        _calls += 1
-        self.called, tensor = _calls, first_tensor(output)
-        self._answer = None if tensor is None else weakref.ref(tensor)
+        self._count_call()
+        tensor = first_tensor(output)
+        if tensor is not None:
+            self._answers.append((self.called, weakref.ref(tensor)))
         if not torch.is_grad_enabled():
-            self._evaluated(inputs, output)
+            self._evaluated(output)
             return
+        if self.keeps_parts:
+            self._parts = [weakref.ref(each) for each in tensors_in(output)]
         moment = self.moment
         if moment is None:
             return
@@ -108,3 +147,21 @@ class Root:
             moment.timeline.end("forward")
         if moment.output is None:
             moment.output = output
+
+    def _count_call(self) -> None:
+        global _calls
+        _calls += 1
+        self.called = _calls
+
+
+def is_share_of(loss: Tensor, whole: Tensor) -> bool:
+    """Whether a loss is another number, or that number divided (for accumulation) or taken as its own mean."""
+    node, origin = loss.grad_fn, whole.grad_fn
+    for _ in range(MOST_OPERATORS):
+        if node is None or node is origin:
+            return node is not None
+        parents = [each for each, _ in node.next_functions if each is not None]
+        if len(parents) != 1 or not node.name().startswith(DIVIDING):
+            return False
+        node = parents[0]
+    return False

@@ -45,9 +45,12 @@ class Inputs:
 
 @remembered
 def inputs(facts: Facts) -> Inputs | None:
-    """The statistics of the first batches, None where no input was measured or all of it is constant."""
+    """The statistics of the first batches, None where no data was measured or all of it is constant.
+
+    What another model answers is no data: a critic is given what a generator makes.
+    """
     curves = [facts.curve(f"input/{what}") for what in ("mean", "std", "min", "max")]
-    if not all(len(curve) for curve in curves) or _looks_up_embeddings(facts):
+    if not all(len(curve) for curve in curves) or _looks_up_embeddings(facts) or facts.info.get("fed_by"):
         return None
     mean, std, low, high = (level(curve.values[:EARLY_ROWS]) for curve in curves)
     return Inputs(mean, std, low, high, int(curves[0].steps[-1])) if math.isfinite(std) and std > 0 else None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import os
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from torch.utils.hooks import RemovableHandle
 
 from convdebug.instruments.anatomy import unwrapped
 from convdebug.instruments.backward import listen_to_tensors, stop_listening_to_tensors
+from convdebug.instruments.losses import hold, let_go
 from convdebug.instruments.pending import first_of
 from convdebug.watch import TrainingStopped, Watch, is_watched, watch
 from convdebug_sessions import RunRecorder
@@ -23,9 +23,12 @@ from convdebug_sessions import RunRecorder
 from .criteria import Criteria
 from .doors import Doors
 from .finding import family_of, parameters_of
+from .limits import Limits, ScriptStopped
 from .living import LivingModules, LivingOptimizers
 from .loose import LooseTensors, leaves_of
+from .lost import LostWatches
 from .rounds import Round
+from .wrapping import telling, telling_result
 
 StartRun = Callable[[str, dict[str, Any]], RunRecorder]
 PATIENCE = 64
@@ -34,24 +37,11 @@ PATIENCE = 64
 FEW = 3
 
 
-class ScriptStopped(BaseException):
-    """Ends a script from within an optimizer's step; no `except Exception` of the script swallows it."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How long the script may train, and how it is watched."""
-
-    steps: int | None = None
-    checkpoints: int = 0
-    overhead_budget: float = 0.02
-    every: int | None = None
-
-
 class Lookout:
     """Hears optimizers being made and stepped; `start_run` opens a run in the session when a model is first trained.
 
-    What goes wrong here is said once, ends the looking out, and never reaches the script.
+    What goes wrong here is said once and never reaches the script: the model at fault goes on unwatched, where it is
+    known which one that is, else all of them do.
     """
 
     def __init__(self, start_run: StartRun, limits: Limits, say: Callable[[str], None]) -> None:
@@ -59,6 +49,8 @@ class Lookout:
         self.runs: list[int] = []
         self.backwards = 0
         self._start_run, self._limits, self._say = start_run, limits, say
+        self._lost = LostWatches()
+        self._unwatchable: weakref.WeakSet[nn.Module] = weakref.WeakSet()
         self._doors = Doors(self._entered)
         self._criteria = Criteria()
         self._looked_for_criteria = False
@@ -85,9 +77,10 @@ class Lookout:
         ]
         listen_to_tensors(self._hear_backward)
         self._modules.start()
+        hold()
         self._originals = [Optimizer.__init__, torch.compile]
-        Optimizer.__init__ = _telling(Optimizer.__init__, self._made)  # type: ignore[method-assign]
-        torch.compile = _telling_result(torch.compile, self._compiled)
+        Optimizer.__init__ = telling(Optimizer.__init__, self._made)  # type: ignore[method-assign]
+        torch.compile = telling_result(torch.compile, self._compiled)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._abandon)
 
@@ -96,17 +89,24 @@ class Lookout:
         Optimizer.__init__, torch.compile = self._originals  # type: ignore[method-assign]
         stop_listening_to_tensors(self._hear_backward)
         self._modules.stop()
+        let_go()
         for hook in self._hooks:
             hook.remove()
         self._doors.close()
         self._criteria.close()
         for each in list(self.watches):
-            self._guarded(self._count_step, each)
-            if error is not None:
-                each.crash(error)
-            else:
-                each.finish(status, reason)
+            self._guarded_of(each, self._end, each, status, reason, error)
+        self._lost.finish(status, reason)
         self._blind = True
+
+    def _end(self, watched: Watch, status: str, reason: str | None, error: BaseException | None) -> None:
+        with contextlib.suppress(ScriptStopped):
+            if not self._blind:
+                self._count_step(watched)
+        if error is not None:
+            watched.crash(error)
+        else:
+            watched.finish(status, reason)
 
     def _abandon(self) -> None:
         """A child after a fork (a DataLoader's worker): what it does is its own."""
@@ -125,6 +125,19 @@ class Lookout:
             self._say(f"the script goes on unwatched from here: {type(problem).__name__}: {problem}")
             for each in self.watches:
                 each.event("instrument-failed", instrument="lookout", message=f"{type(problem).__name__}: {problem}")
+
+    def _guarded_of(self, watched: Watch, act: Callable[..., None], *about: Any) -> None:
+        """What goes wrong with one model ends the watching of that one."""
+        try:
+            act(*about)
+        except Exception as problem:
+            self._lose(watched, f"{type(problem).__name__}: {problem}")
+
+    def _lose(self, watched: Watch, message: str) -> None:
+        if watched in self.watches:
+            self.watches.remove(watched)
+            self._say(f"{_kind(watched.model)} goes on unwatched from here: {message}")
+            self._lost.add(watched, message)
 
     # finding what is trained
 
@@ -164,12 +177,27 @@ class Lookout:
         if not is_watched(module):
             self._watch(module)
 
-    def _watch(self, module: nn.Module, note: str | None = None, hooks: bool = True) -> Watch:
+    def _watch(self, module: nn.Module, note: str | None = None, hooks: bool = True) -> list[Watch]:
+        """Begin to watch a model; an empty list, and a word, where that fails."""
         self._end_idle()
+        if module in self._unwatchable:
+            return []
+        kind = _kind(module)
+        run = self._start_run(self._name(kind), {"source": "run"})
+        self.runs.append(run.id)
+        try:
+            return [self._watched(module, run, note, hooks)]
+        except Exception as problem:
+            self._unwatchable.add(module)
+            message = f"{type(problem).__name__}: {problem}"
+            self._say(f"{kind} goes unwatched: {message}")
+            run.event("instrument-failed", 0, instrument="lookout", message=message)
+            run.finish("stopped", f"could not be watched: {message}")
+            return []
+
+    def _watched(self, module: nn.Module, run: RunRecorder, note: str | None, hooks: bool) -> Watch:
         own = {id(parameter) for parameter in module.parameters()}
         holding = [each for each in self._optimizers if any(id(p) in own for p in parameters_of(each))]
-        kind = "tensors" if isinstance(module, LooseTensors) else type(unwrapped(module)).__name__
-        run = self._start_run(self._name(kind), {"source": "run"})
         watched = watch(
             module,
             LivingOptimizers(holding),
@@ -181,9 +209,12 @@ class Lookout:
             hooks=hooks,
         )
         self._rounds[id(watched)] = Round(by_backward=not holding)
+        try:
+            watched.start()
+        except Exception:
+            watched.abandon()
+            raise
         self.watches.append(watched)
-        self.runs.append(run.id)
-        watched.start()
         if self._stepping and self._stepping[0] in watched.optimizers:
             watched.join_step()
         if note is not None:
@@ -208,6 +239,7 @@ class Lookout:
     def _hear_backward(self, begins: bool, tensors: Any, gradients: Any) -> None:
         if begins:
             self.backwards += 1
+            self._lost.silence()
             return
         self._guarded(self._look_after_backward, tensors, gradients)
         self._step_by_backward()
@@ -221,25 +253,25 @@ class Lookout:
             if not self._is_settled(optimizer) and any(each.grad is not None for each in parameters_of(optimizer)):
                 self._settled.add(optimizer)
                 for each in self._settle(parameters_of(optimizer)):
-                    each.hear_late(tensors, gradients)
+                    self._guarded_of(each, each.hear_late, tensors, gradients)
         first = first_of(tensors)
         if not self._optimizers_made and not self.watches and first is not None:
             leaves = [each for each in leaves_of(first) if each.grad is not None]
             for each in self._settle(leaves):
                 self._rounds[id(each)].by_backward = True
-                each.hear_late(tensors, gradients)
+                self._guarded_of(each, each.hear_late, tensors, gradients)
 
     def _settle(self, parameters: list[Tensor]) -> list[Watch]:
         known = {id(parameter) for each in self.watches for parameter in each.model.parameters()}
         family = family_of([each for each in parameters if id(each) not in known], self._modules.known())
-        made = []
+        made: list[Watch] = []
         for module in family.roots_unheard():
             self._doors.remove(module)
             if not is_watched(module):
-                made.append(self._watch(module, self._unheard(module), hooks=not self._compiles))
+                made += self._watch(module, self._unheard(module), hooks=not self._compiles)
         if family.orphans and len(family.orphans) == len({id(each) for each in parameters} - known):
             note = "no module that takes hooks owns what is trained: activations and inputs cannot be seen"
-            made.append(self._watch(LooseTensors(list(family.orphans)), note))
+            made += self._watch(LooseTensors(list(family.orphans)), note)
         return made
 
     def _unheard(self, module: nn.Module) -> str | None:
@@ -281,7 +313,7 @@ class Lookout:
 
     def _stepped(self, watched: Watch, optimizer: Optimizer) -> None:
         """An optimizer of a watched model has stepped; one inside another's step is a part of it."""
-        if self._stepping or self._blind:
+        if self._stepping or self._blind or watched in self._lost:
             return
         now = self._rounds[id(watched)]
         now.by_backward = False
@@ -301,42 +333,23 @@ class Lookout:
         except TrainingStopped as stop:
             self._stopped = str(stop)
         except Exception as problem:
-            self._guarded(_raise, problem)
+            self._lose(watched, f"{type(problem).__name__}: {problem}")
         for each in self.watches if len(self.watches) > 1 else ():
             each.others_stepped()
             if each.discarded > FEW and not self._adversarial:
                 self._say_adversarial()
         limit = self._limits.steps
-        if limit is not None and all(each.number >= limit or each.number == 0 for each in self.watches):
+        if limit is not None and self.watches and not any(0 < each.number < limit for each in self.watches):
             self._stopped = f"stopped after {limit} steps (--steps)"
         if self._stopped is not None and not self._blind:
             raise ScriptStopped(self._stopped)
 
     def _say_adversarial(self) -> None:
-        """A model's loss goes through another one, whose gradients are thrown away: they train against each other."""
+        """A model's loss goes through another one, which throws the gradients away: they train against each other."""
         self._adversarial = True
         for each in self.watches:
             each.run.update_info(adversarial=True)
 
 
-def _raise(problem: Exception) -> None:
-    raise problem
-
-
-def _telling(original: Any, made: Callable[[Optimizer], None]) -> Any:
-    @functools.wraps(original)
-    def __init__(self: Optimizer, *args: Any, **kwargs: Any) -> None:
-        original(self, *args, **kwargs)
-        made(self)
-
-    return __init__
-
-
-def _telling_result(original: Any, told: Callable[[Any], None]) -> Any:
-    @functools.wraps(original)
-    def compile(*args: Any, **kwargs: Any) -> Any:
-        result = original(*args, **kwargs)
-        told(result)
-        return result
-
-    return compile
+def _kind(module: nn.Module) -> str:
+    return "tensors" if isinstance(module, LooseTensors) else type(unwrapped(module)).__name__

@@ -71,7 +71,8 @@ class WatchedProgram:
         theirs, sys.path[:] = list(sys.path), self._search_path
         try:
             with warnings.catch_warnings():
-                from .lookout import Limits, Lookout
+                from .limits import Limits
+                from .lookout import Lookout
 
                 self.lookout = Lookout(self._start_run, Limits(**self._limits), say)
                 self.lookout.start()
@@ -89,6 +90,6 @@ class WatchedProgram:
     def _is_our_stop(self, error: BaseException) -> bool:
         if self.lookout is None:
             return False
-        from .lookout import ScriptStopped
+        from .limits import ScriptStopped
 
         return isinstance(error, ScriptStopped)

@@ -172,12 +172,14 @@ for step in range(5):
 TWO_OPTIMIZERS = (
     HEAD
     + """
+from functools import partial
+loss_of = partial(F.cross_entropy, reduction="mean")  # taken from torch before anything is trained
 model = Net()
 body, head = torch.optim.SGD(model.a.parameters(), lr=0.1), torch.optim.Adam(model.b.parameters(), lr=0.01)
 for step in range(5):
     body.zero_grad()
     head.zero_grad()
-    loss = F.cross_entropy(model(x), y)
+    loss = loss_of(model(x), y)
     loss.backward()
     body.step()
     head.step()

@@ -80,6 +80,9 @@ def test_each_model_of_a_gan_is_a_run_with_the_losses_of_its_own_updates(tmp_pat
         assert [run.name for run in session.runs] == ["Critic", "Generator"]
         for run, losses in zip(session.runs, rows.T, strict=True):
             assert session.series("train/loss", run.id)[1] == pytest.approx(losses, abs=1e-5)
+        of_functions = session.series("loss/binary_cross_entropy_with_logits", 1)[1]
+        assert of_functions == pytest.approx(rows[:, 0] / 2, abs=1e-5)
+        assert [run.info.get("fed_by") for run in session.runs] == ["Generator", None]
         assert "train/accuracy" not in session.series_names(2)
 
 
@@ -91,6 +94,7 @@ def test_the_loss_is_the_one_whose_gradients_are_applied(name: str, tmp_path: Pa
     with session_of(tmp_path) as session:
         assert len(session.runs) == 1
         assert session.series("train/loss")[1] == pytest.approx(printed(done), rel=1e-3)
+        assert ("train/accuracy" in session.series_names()) == (name != "HAND")
         assert not session.events(kinds=["instrument-failed"])
 
 

@@ -244,3 +244,11 @@ def test_a_two_way_loss_summed_over_pixels(written, synthetic):
 def test_a_distillation_beside_a_cross_entropy_that_starts_at_chance(written, synthetic):
     groups = {"train/loss": 3.3 * synthetic.falling(300), "loss/cross_entropy": synthetic.falling(300)}
     assert severe(written(groups | {"loss/kl_div": 5 * synthetic.falling(300)})) == []
+
+
+def test_what_a_generator_makes_is_no_data_that_could_be_centered(written, synthetic):
+    given = {"input/mean": 40, "input/std": 1, "input/min": 35, "input/max": 45}
+    given = {name: np.full(200, value) for name, value in given.items()}
+    groups = ({"train/loss": synthetic.falling(200)}, given)
+    assert severe(written(*groups)) == ["inputs-not-centered"]
+    assert severe(written(*groups, info={"fed_by": "Generator"})) == []

@@ -1,0 +1,69 @@
+"""The lookout of `convdebug run` in this process: what goes wrong with one model leaves the others watched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from convdebug.script.limits import Limits
+from convdebug.script.lookout import Lookout
+from convdebug.watch import Watch
+from convdebug_sessions import Recorder, Session
+
+
+class Sound(nn.Linear):
+    pass
+
+
+class Faulty(nn.Linear):
+    pass
+
+
+def train_both(steps: int) -> list[torch.Tensor]:
+    torch.manual_seed(0)
+    models = Faulty(4, 1), Sound(4, 1)
+    optimizers = [torch.optim.SGD(model.parameters(), lr=0.1) for model in models]
+    for _ in range(steps):
+        for model, optimizer in zip(models, optimizers, strict=True):
+            optimizer.zero_grad()
+            model(torch.ones(5, 4)).square().mean().backward()
+            optimizer.step()
+    return [model.weight.detach() for model in models]
+
+
+@pytest.mark.parametrize(("method", "steps_of_faulty"), [("step", 3), ("start", 0), ("finish", 8)])
+def test_one_model_that_cannot_be_watched_leaves_the_others_watched(
+    method: str, steps_of_faulty: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = getattr(Watch, method)
+
+    def failing(watched: Watch, *about: Any) -> Any:
+        if isinstance(watched.model, Faulty) and watched.number >= steps_of_faulty:
+            raise RuntimeError("out of order")
+        return original(watched, *about)
+
+    bare = train_both(8)
+    monkeypatch.setattr(Watch, method, failing)
+    path, said = tmp_path / "s.convdebug", []
+    with Recorder.create(path) as recorder:
+        lookout = Lookout(lambda name, info: recorder.start_run("watch", name, info=info), Limits(), said.append)
+        lookout.start()
+        try:
+            trained = train_both(8)
+        finally:
+            lookout.stop("finished", None)
+    assert all(torch.equal(one, other) for one, other in zip(bare, trained, strict=True))
+    assert len(said) == 1
+    assert said[0].startswith("Faulty goes")
+    assert said[0].endswith("RuntimeError: out of order")
+    with Session.open(path) as session:
+        faulty, sound = session.runs
+        assert (sound.name, sound.status, sound.steps) == ("Sound", "finished", 8)
+        assert (faulty.name, faulty.steps) == ("Faulty", steps_of_faulty)
+        assert faulty.status in ("finished", "stopped")
+        failed = [len(session.events(run.id, kinds=["instrument-failed"])) for run in session.runs]
+        assert failed == [1, 0]
