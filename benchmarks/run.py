@@ -1,9 +1,10 @@
-"""What `convdebug run` costs a script: the same script bare and watched, in turns of five steps.
+"""What `convdebug run` costs a script: the same script bare, bare once more, and watched, in turns of five steps.
 
     python benchmarks/run.py [--steps 300] [--rounds 3] [--threads 1]
 
-Both processes live side by side and only one of them steps at a time, so that whatever else the machine does falls on
-both. Wall time and the training thread's processor time (which other programs disturb less), over all steps of a run
+The processes live side by side and only one of them steps at a time, so that whatever else the machine does falls on
+all. The second bare one is the control: two processes of the same program differ by some percent, for where their memory
+happens to lie. Wall time and the training thread's processor time (which other programs disturb less), over all steps of a run
 from its first one on, and over all but the first turn, which holds what is done once.
 """
 
@@ -106,16 +107,14 @@ def started(command: list[str], script: Path, options: argparse.Namespace) -> Wa
 
 
 def compared(script: Path, options: argparse.Namespace, round_number: int) -> list[list[tuple[float, float]]]:
-    """Seconds of each turn, of the bare script and of the watched one."""
+    """Seconds of each turn: of the bare script, of the same once more, of the watched one."""
     session = script.parent / f"{script.stem}-{round_number}.convdebug"
-    ways = [
-        started([], script, options),
-        started(["-m", "convdebug", "run", "--session", str(session)], script, options),
-    ]
-    taken: list[list[tuple[float, float]]] = [[], []]
+    commands = [[], [], ["-m", "convdebug", "run", "--session", str(session)]]
+    ways = [started(command, script, options) for command in commands]
+    taken: list[list[tuple[float, float]]] = [[] for _ in ways]
     for turn in range(options.steps // TURN):
-        for which in (0, 1) if turn % 2 else (1, 0):
-            taken[which].append(ways[which].turn())
+        for which in range(3):
+            taken[(which + turn) % 3].append(ways[(which + turn) % 3].turn())
     for way in ways:
         os.close(way.turns)
         os.close(way.reports)
@@ -138,16 +137,18 @@ def main() -> None:
 
 
 def report(rounds: list[list[list[tuple[float, float]]]]) -> None:
-    bare_ms = [1000 * wall / TURN for bare, _watched in rounds for wall, _processor in bare]
+    bare_ms = [1000 * wall / TURN for bare, _again, _watched in rounds for wall, _processor in bare]
     print(f"  bare step {statistics.median(bare_ms):.1f} ms (median)")
-    for what, first in (("all steps", 0), ("without the first five", 1)):
-        ratios = [
-            [sum(turn[kind] for turn in watched[first:]) / sum(turn[kind] for turn in bare[first:]) for kind in (0, 1)]
-            for bare, watched in rounds
-        ]
-        wall, processor = (statistics.median(each[kind] for each in ratios) for kind in (0, 1))
-        spread = ", ".join(f"{each[0]:.3f}" for each in ratios)
-        print(f"  {what:24} wall {wall:.3f} x ({spread}), processor {processor:.3f} x")
+    for name, which in (("watched", 2), ("bare once more", 1)):
+        for what, first in (("all steps", 0), ("without the first five", 1)):
+            ratios = [[_ratio(ways[which][first:], ways[0][first:], kind) for kind in (0, 1)] for ways in rounds]
+            wall, processor = (statistics.median(each[kind] for each in ratios) for kind in (0, 1))
+            spread = ", ".join(f"{each[0]:.3f}" for each in ratios)
+            print(f"  {name + ', ' + what:38} wall {wall:.3f} x ({spread}), processor {processor:.3f} x")
+
+
+def _ratio(one: list[tuple[float, float]], other: list[tuple[float, float]], kind: int) -> float:
+    return sum(turn[kind] for turn in one) / sum(turn[kind] for turn in other)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ GROWTH = 200
 
 
 FAST_STEP_S = 0.01
-EARLY_CHEAP = 0.02
+EARLY_CHEAP = 0.01
 """Of a step: what costs less is measured early in any case."""
-EARLY_GRACE_S = 0.03
+EARLY_GRACE_S = 0.02
 EARLY_SHARE = 0.005
 """What the early measurements of steps that are not fast may take in all: a grace and a share of the time so far."""
 
