@@ -10,6 +10,8 @@ from convdebug.rules.causes import CAUSES
 from convdebug.rules.listing import RULES
 from convdebug.rules.rule import GROUPS, Rule
 
+CAPTIONS = "captions.json"
+"""Among the pictures: {name: what the picture shows}."""
 CLINIC = "clinic.json"
 """Beside the table: {"rules": {name: {"runs": 6, "detected": 6, "right": 6, "right_first": 5, "false_alarms": 0}}}."""
 FIGURES = ("runs", "detected", "right", "right_first", "false_alarms")
