@@ -22,13 +22,16 @@ from tests.rules.picture_figures import (
 CURVES = (("training", LIGHT["accent"]), ("validation", LIGHT["validation"]))
 
 
-def loss(sick: Sick, caption: str = "loss", level: float | None = None, name: str = "guessing") -> Board | None:
-    """The report's loss; `level` is another line to hold it against."""
+def loss(sick: Sick, level: float | None = None, name: str = "guessing") -> Board | None:
+    """The report's loss; `level` is another line to hold it against, by that name in the key."""
     board = curves.loss_figure(sick.session, sick.run, sick.marks)
-    if board is not None and level is not None:
-        board = with_level(board, level, name)
+    if board is None:
+        return None
     validated = curves.curve(sick.session, sick.run, "val/loss") is not None
-    return framed(board, caption, CURVES[: 1 + validated]) if board is not None else None
+    key = list(CURVES[: 1 + validated])
+    if level is not None:
+        board, key = with_level(board, level), [*key, (name, LIGHT["good"])]
+    return framed(board, "loss", key)
 
 
 def loss_and_guessing(sick: Sick) -> Board | None:
@@ -51,7 +54,7 @@ def activations(sick: Sick) -> Board | None:
     figure = board.figure
     band, deviations, ridge = figure.axes
     figure.delaxes(band)
-    for axes, left, width in ((deviations, 50, 276), (ridge, 420, 110)):
+    for axes, left, width in ((deviations, 50, 300), (ridge, 432, 100)):
         axes.set_position((left / WIDTH, 26 / HEIGHT, width / WIDTH, (HEIGHT - 60) / HEIGHT))
     figure.set_size_inches(WIDTH / 72, HEIGHT / 72)
     deviations.annotate("depth", (0, 0), xycoords=("figure fraction", "axes fraction"), xytext=(8, -6), va="top",

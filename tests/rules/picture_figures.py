@@ -11,7 +11,7 @@ from convdebug.report.curves import Marks, curve, draw_bad, draw_marks, middle_o
 from convdebug.report.drawing import LIGHT, Board, compact, depth_colours, step_axis, value_axis
 from convdebug_sessions import Buckets, Diagnosis, Run, Session
 
-WIDTH, HEIGHT = 560, 202
+WIDTH, HEIGHT = 560, 203
 STRIP = 26
 """Room above the axes for the caption and the key, in pixels."""
 _LEFT, _RIGHT, _BOTTOM = 52, 14, 26
@@ -111,17 +111,13 @@ def _fit(axes: Axes, values: Sequence[np.ndarray], others: Sequence[float], loga
     value_axis(axes, float(every.min()), float(every.max()), logarithmic=logarithmic)
 
 
-def with_level(board: Board, level: float, name: str) -> Board:
-    """A figure of the report with one more line to hold it against, named at the right."""
+def with_level(board: Board, level: float) -> Board:
+    """A figure of the report with one more line to hold it against."""
     axes = board.figure.axes[0]
     low, high = axes.get_ylim()
     logarithmic = axes.get_yscale() == "log"
     value_axis(axes, min(low, level), max(high, level), logarithmic=logarithmic)
     axes.axhline(level, color=LIGHT["good"], linewidth=1.2, linestyle=(0, (5, 3)))
-    axes.annotate(
-        name, (1, level), xycoords=("axes fraction", "data"), xytext=(-4, 3), textcoords="offset points",
-        ha="right", va="bottom", color=LIGHT["good"], fontsize=10,
-    )  # fmt: skip
     return board
 
 

@@ -97,7 +97,7 @@ PICTURES: dict[str, Picture] = {
     # implementation
     "gradients-accumulate": Picture(
         partial(of_each, caption="norm of the gradient of each weight", head="gradient/", tail=".weight/norm"),
-        "The norm of the gradients grows step by step, since none is ever set to zero.",
+        "The norm of the gradients grows with every step.",
     ),
     "parameters-not-in-optimizer": Picture(
         partial(weights, kind="update/{}/ratio", caption="log₁₀ of update : weight", empty="never moves"),
@@ -126,7 +126,7 @@ PICTURES: dict[str, Picture] = {
         "The smallest and largest score given to the loss: never below 0 nor above 1.",
     ),
     "loss-expects-log-probabilities": Picture(
-        partial(loss, level=0.0, name="lowest possible for a right loss"),
+        partial(loss, level=0.0, name="lowest possible of the right loss"),
         "The loss is below zero nearly all along, which the right one cannot be."
     ),
     "graph-kept-alive": Picture(
@@ -217,7 +217,7 @@ PICTURES: dict[str, Picture] = {
     # activations and gradients
     "dead-relu": Picture(
         partial(of_each, caption="share of dead units", head="unit/", tail="/dead", include=[0.0]),
-        "The share of dead units in each layer, at every step.",
+        "The share of dead units in each layer: all of the first one from the start, and more than half of the second.",
     ),
     "saturated-units": Picture(activations, "The histograms behind each tanh: nearly all values sit at −1 and 1."),
     "vanishing-gradient": Picture(
