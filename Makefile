@@ -4,7 +4,7 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 QT_LINE := Qt needs system libraries here. On Debian/Ubuntu: apt-get install -y libegl1 libgl1 libdbus-1-3 libfontconfig1 libglib2.0-0 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 libxcb-render-util0 libxcb-shape0 libxcb-xkb1
 
-.PHONY: demo test lint bench clinic scripts e2e screenshots clean
+.PHONY: demo test lint bench clinic scripts e2e screenshots rule-pictures clean
 
 demo: .venv/installed
 	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then $(BIN)/python -c "import PyQt6.QtWidgets" || echo "$(QT_LINE)"; fi
@@ -33,6 +33,11 @@ scripts: .venv/installed-dev
 
 screenshots: .venv/installed-dev
 	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m convdebug_gui.screenshots docs/images guide
+
+# the sick run of each rule, trained and drawn (a few minutes), then the page that shows them
+rule-pictures: .venv/installed-dev
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.rules.pictures docs/images/rules
+	@$(BIN)/python -m convdebug.rules.table docs/rules.md
 
 # a real window on a virtual screen, by mouse and keyboard: needs xvfb and xdotool
 e2e: .venv/installed-dev

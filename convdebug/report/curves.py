@@ -43,7 +43,7 @@ def loss_figure(session: Session, run: Run, marks: Marks) -> Board | None:
     if train is None:
         return None
     board = Board(WIDTH, HEIGHT)
-    axes = _step_axes(board, train)
+    axes = step_axes(board, train)
     first = _first_finite(train.mean)
     low, high = _limits(train, validation)
     logarithmic = low > 0 and high / low > 8
@@ -54,8 +54,8 @@ def loss_figure(session: Session, run: Run, marks: Marks) -> Board | None:
     value_axis(axes, low, high, logarithmic=logarithmic)
     _draw_train(axes, train)
     _draw_points(axes, validation)
-    _draw_bad(axes, train)
-    _draw_marks(axes, marks)
+    draw_bad(axes, train)
+    draw_marks(axes, marks)
     return board
 
 
@@ -65,7 +65,7 @@ def accuracy_figure(session: Session, run: Run, marks: Marks) -> Board | None:
     if shown is None:
         return None
     board = Board(WIDTH, HEIGHT)
-    axes = _step_axes(board, curve(session, run, "train/loss") or shown)
+    axes = step_axes(board, curve(session, run, "train/loss") or shown)
     axes.set_ylim(0, 1.04)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100 %"])
     if train is not None:
@@ -73,7 +73,7 @@ def accuracy_figure(session: Session, run: Run, marks: Marks) -> Board | None:
     _draw_points(axes, validation, joined=True)
     if train is not None and validation is not None:
         _shade_gap(axes, train, validation)
-    _draw_marks(axes, marks)
+    draw_marks(axes, marks)
     return board
 
 
@@ -92,17 +92,19 @@ def small_figure(session: Session, run: Run) -> Board | None:
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     if low > 0 and high / low > 8:
         axes.set_yscale("log")
-    axes.plot(_middle(train), values, color=LIGHT["accent"], linewidth=1.4, solid_joinstyle="round")
+    axes.plot(middle_of(train), values, color=LIGHT["accent"], linewidth=1.4, solid_joinstyle="round")
     return board
 
 
-def _step_axes(board: Board, buckets: Buckets) -> Axes:
+def step_axes(board: Board, buckets: Buckets) -> Axes:
+    """Axes over the whole board whose time axis spans the steps of the buckets."""
     axes = board.axes(_LEFT, _TOP, board.width - _LEFT - _RIGHT, board.height - _TOP - _BOTTOM)
     step_axis(axes, float(buckets.first_step[0]), float(buckets.last_step[-1]))
     return axes
 
 
-def _middle(buckets: Buckets) -> np.ndarray:
+def middle_of(buckets: Buckets) -> np.ndarray:
+    """Where a bucket is drawn: (n,) in steps."""
     return (buckets.first_step + buckets.last_step) / 2
 
 
@@ -126,7 +128,7 @@ def _limits(*curves: Buckets | None) -> tuple[float, float]:
 
 
 def _draw_train(axes: Axes, buckets: Buckets) -> None:
-    middle = _middle(buckets)
+    middle = middle_of(buckets)
     mean = np.where(np.isfinite(buckets.mean), buckets.mean, np.nan)
     if (buckets.last_step > buckets.first_step).any():
         axes.fill_between(
@@ -140,19 +142,20 @@ def _draw_points(axes: Axes, buckets: Buckets | None, *, joined: bool = False) -
     if buckets is None:
         return
     if joined:
-        axes.plot(_middle(buckets), buckets.mean, color=LIGHT["validation"], linewidth=1.4)
+        axes.plot(middle_of(buckets), buckets.mean, color=LIGHT["validation"], linewidth=1.4)
     size = 4.5 if len(buckets.mean) <= 60 else 2.5
-    axes.plot(_middle(buckets), buckets.mean, "o", color=LIGHT["validation"], markersize=size, markeredgewidth=0)
+    axes.plot(middle_of(buckets), buckets.mean, "o", color=LIGHT["validation"], markersize=size, markeredgewidth=0)
 
 
-def _draw_bad(axes: Axes, buckets: Buckets) -> None:
+def draw_bad(axes: Axes, buckets: Buckets) -> None:
     """Steps that are not finite: red strokes at the upper edge."""
-    where = _middle(buckets)[buckets.bad > 0]
+    where = middle_of(buckets)[buckets.bad > 0]
     if len(where):
         axes.vlines(where, 0.955, 1, transform=axes.get_xaxis_transform(), color=LIGHT["error"], linewidth=1.6)
 
 
-def _draw_marks(axes: Axes, marks: Marks) -> None:
+def draw_marks(axes: Axes, marks: Marks) -> None:
+    """A stroke across the axes for each change and each diagnosis."""
     for step in marks.changes:
         axes.axvline(step, color=LIGHT["faint"], linewidth=1)
     for step, severity in marks.diagnoses:
@@ -170,9 +173,9 @@ def _three_times_first(axes: Axes, limit: float) -> None:
 
 
 def _shade_gap(axes: Axes, train: Buckets, validation: Buckets) -> None:
-    where = _middle(validation)
+    where = middle_of(validation)
     smoothed = smooth(train.mean, len(train.mean) / 25)
     known = np.isfinite(smoothed)
     if known.sum() > 1 and len(where) > 1:
-        above = np.interp(where, _middle(train)[known], smoothed[known])
+        above = np.interp(where, middle_of(train)[known], smoothed[known])
         axes.fill_between(where, validation.mean, above, color=LIGHT["validation"], alpha=0.14, linewidth=0)

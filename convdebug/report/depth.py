@@ -30,9 +30,12 @@ def weights_with(session: Session, run: Run, head: str, tail: str) -> list[str]:
     return wide or parameters
 
 
-def activations_figure(session: Session, run: Run) -> Board | None:
-    """Mean ± deviation and deviation over depth at several steps, and the last histograms as a ridge."""
-    layers = layers_with(session, run, "std")
+def activations_figure(session: Session, run: Run, layers: Sequence[str] | None = None) -> Board | None:
+    """Mean ± deviation and deviation over depth at several steps, and the last histograms as a ridge.
+
+    `layers` in forward order: all that were measured where none are given.
+    """
+    layers = layers_with(session, run, "std") if layers is None else layers
     rows = _moments(session, run, layers)
     if not rows:
         return None

@@ -107,14 +107,14 @@ def depth_colours(count: int) -> list[str]:
 
 
 def compact(value: float) -> str:
-    """A number as short as an axis wants it: 0.005, 2.3, 1e-4, 12k."""
+    """A number as short as an axis wants it: 0.005, 2.3, 1024, 1e−4, 1.2e4."""
     if not math.isfinite(value):
         return str(value)
     if value == 0:
         return "0"
     size = abs(value)
     if 1e-3 <= size < 1e4:
-        return f"{value:.3g}".replace("-", "−")
+        return (f"{value:.3g}" if size < 999.5 else f"{value:.0f}").replace("-", "−")
     mantissa, exponent = f"{value:.2e}".split("e")
     mantissa = mantissa.rstrip("0").rstrip(".")
     return f"{mantissa}e{int(exponent)}".replace("-", "−")
