@@ -3,9 +3,9 @@
     python benchmarks/run.py [--steps 300] [--rounds 3] [--threads 1]
 
 The processes live side by side and only one of them steps at a time, so that whatever else the machine does falls on
-all. The second bare one is the control: two processes of the same program differ by some percent, for where their memory
-happens to lie. Wall time and the training thread's processor time (which other programs disturb less), over all steps of a run
-from its first one on, and over all but the first turn, which holds what is done once.
+all. The second bare one is the control: two processes of the same program differ by some percent, for where their
+memory happens to lie. Wall time and the training thread's processor time (which other programs disturb less), over all
+steps of a run from its first one on, and over all but the first turn, which holds what is done once.
 """
 
 from __future__ import annotations
