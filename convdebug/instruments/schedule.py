@@ -21,6 +21,9 @@ EARLY_GRACE_S = 0.02
 EARLY_SHARE = 0.005
 """What the early measurements of steps that are not fast may take in all: a grace and a share of the time so far."""
 
+TRUE_COST = 2.0
+"""What a measurement costs, in multiples of what can be timed of it: caches are cold after it, hooks come and go."""
+
 LEAST_SHARE = 0.01
 """Of the budget, for each instrument, however little those before it left."""
 
@@ -148,8 +151,8 @@ class Schedule:
             if share <= 0:
                 intervals.append(LONGEST_INTERVAL if price.seconds and self._steps else 1)
                 continue
-            intervals.append(max(1, ceil(price.cost / share)))
-            left -= price.cost / intervals[-1]
+            intervals.append(max(1, ceil(TRUE_COST * price.cost / share)))
+            left -= TRUE_COST * price.cost / intervals[-1]
         return intervals
 
 

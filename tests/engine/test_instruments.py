@@ -279,7 +279,7 @@ def test_on_long_steps_norms_come_at_every_step_and_the_budget_is_kept() -> None
     costs = {"norms": 0.13e-3, "activations": 1e-3, "histograms": 0.5e-3}
     measured = run_schedule(Schedule(prices()), 0.1, costs, 500)
     assert len(measured["norms"]) == 500
-    assert len(measured["activations"]) >= 240
+    assert len(measured["activations"]) >= 160
     assert sum(costs[name] * len(steps) for name, steps in measured.items()) < 0.02 * 0.1 * 500
     assert set(measured["histograms"]) <= set(measured["activations"])
 
