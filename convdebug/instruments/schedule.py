@@ -66,7 +66,6 @@ class Schedule:
         self._soonest = 0
         self._steps: deque[float] = deque(maxlen=REMEMBERED)
         self._bases: deque[float] = deque(maxlen=REMEMBERED)
-        self._fastest = inf
         self._elapsed = 0.0
         self._early_spent = 0.0
 
@@ -76,6 +75,11 @@ class Schedule:
         return median(self._steps) if self._steps else 0.0
 
     @property
+    def _fastest_step(self) -> float:
+        """Of the last few: what the first steps take beside is no measure."""
+        return min((seconds for seconds in self._steps if seconds > 0), default=inf)
+
+    @property
     def base_seconds(self) -> float:
         """What watching costs on every step, whatever is measured."""
         return median(self._bases) if self._bases else 0.0
@@ -83,7 +87,6 @@ class Schedule:
     def stepped(self, seconds: float, base_seconds: float = 0.0) -> None:
         """A step took `seconds` without any watching, and watching it at all cost `base_seconds`."""
         self._steps.append(seconds)
-        self._fastest = min(self._fastest, seconds)
         self._elapsed += seconds
         self._bases.append(base_seconds)
 
@@ -96,7 +99,7 @@ class Schedule:
     def due(self, step: int) -> list[str]:
         """The names of the instruments that measure at `step`."""
         found: list[str] = []
-        early, cheap = self._early_allowance(), EARLY_CHEAP * self._fastest
+        early, cheap = self._early_allowance(), EARLY_CHEAP * self._fastest_step
         for price in self.prices:
             if price.follows is not None and price.follows not in found:
                 continue
@@ -117,7 +120,7 @@ class Schedule:
             if price.name in seconds:
                 first_of_pair = price.pairs and price.measured % 2 == 1
                 price.due = step + (1 if first_of_pair else self._interval(price, step, affordable))
-        self._soonest = min(price.due for price in self.prices)
+        self._soonest = min((price.due for price in self.prices), default=LONGEST_INTERVAL)
 
     def drop(self, name: str) -> None:
         """Forget an instrument that failed."""
@@ -133,7 +136,7 @@ class Schedule:
 
     def _early_allowance(self) -> float:
         """Seconds that early measurements may still take."""
-        if self._fastest < FAST_STEP_S:
+        if self._fastest_step < FAST_STEP_S:
             return inf
         return EARLY_GRACE_S + EARLY_SHARE * self._elapsed - self._early_spent
 

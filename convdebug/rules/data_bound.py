@@ -32,7 +32,7 @@ def judge(facts: Facts) -> Finding | None:
     share = float(np.nanmedian(shares))
     if share < SHARE or np.nanmedian(data) < WORTH_IT_S:
         return None
-    if facts.run.kind != "check" and rows < PERSISTENT_ROWS and np.nanquantile(shares, 0.1) < SHARE:
+    if facts.run.kind != "check" and rows < PERSISTENT_ROWS and not _all_say_it(shares):
         return None
     return Finding(
         "warning",
@@ -50,6 +50,11 @@ def judge(facts: Facts) -> Finding | None:
             Remedy("Move slow transforms to the device, or do them once before the training."),
         ),
     )
+
+
+def _all_say_it(shares: np.ndarray) -> bool:
+    known = shares[np.isfinite(shares)]
+    return len(known) >= FEW_ROWS and float(np.quantile(known, 0.1)) >= SHARE
 
 
 def _between_evaluations(facts: Facts, times: Curve) -> Curve:

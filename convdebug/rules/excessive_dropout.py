@@ -6,7 +6,7 @@ from convdebug.rules.curves import level, number
 from convdebug.rules.facts import Facts
 from convdebug.rules.remedies import setting_remedy
 from convdebug.rules.rule import Finding, Rule, known
-from convdebug.rules.training import progress
+from convdebug.rules.training import progress, warming_up
 from convdebug_sessions import Remedy
 
 STRONG = 0.7
@@ -21,7 +21,7 @@ def judge(facts: Facts) -> Finding | None:
     """Much is dropped, nothing is learned, and the same batches are judged better without; or hardly any is left."""
     shares = {name: share for name, share in (facts.info.get("dropout") or {}).items() if share > STRONG}
     now = progress(facts)
-    if not shares or now.rows < LEAST_STEPS or now.learned:
+    if not shares or now.rows < LEAST_STEPS or now.learned or warming_up(facts):
         return None
     worst = max(shares, key=lambda name: shares[name])
     trained, evaluated = _with_and_without(facts)

@@ -21,6 +21,9 @@ ACCURACY_NOISE = 0.01
 FAR_ABOVE = 1.5  # × the best validation loss: no longer a matter of confidence alone
 WIDE_GAP = 0.15  # between the accuracies: with all training examples right, a gap says it alone
 ALL_RIGHT = 0.98
+ROWS_RIGHT = 3
+ENOUGH_TO_STAND_STILL = 6  # evaluations
+SAME_LOSS = 0.97  # of the validation loss before: less, and it is still getting better
 BETTER = 0.03  # validation accuracy of the last quarter of the evaluations against the half before
 MEANT_TO_MEMORIZE = 100  # training examples: a sanity check, not a training
 
@@ -55,12 +58,22 @@ def judge(facts: Facts) -> Finding | None:
 
 
 def _knows_by_heart(facts: Facts, gap: Gap) -> bool:
-    """Every training example is right, far fewer of the others are, and that is no longer getting better."""
-    if not gap.training_accuracy >= ALL_RIGHT or not gap.training_accuracy - gap.validation_accuracy > WIDE_GAP:
+    """Every training example is right, far fewer of the others are, and neither their loss nor accuracy gets better."""
+    accuracy, loss = facts.curve("val/accuracy").finite().values, facts.curve("val/loss").finite().values
+    right = facts.curve("train/accuracy").finite().values[-ROWS_RIGHT:]
+    if len(accuracy) < ENOUGH_TO_STAND_STILL or len(right) < ROWS_RIGHT or right.mean() < ALL_RIGHT:
         return False
-    values = facts.curve("val/accuracy").finite().values
+    if not gap.training_accuracy - gap.validation_accuracy > WIDE_GAP:
+        return False
+    now, before = _last_quarter(accuracy)
+    loss_now, loss_before = _last_quarter(loss)
+    return now < before + BETTER and loss_now > SAME_LOSS * loss_before
+
+
+def _last_quarter(values: np.ndarray) -> tuple[float, float]:
+    """The mean of the last quarter of some values and of the half before it."""
     quarter = max(1, len(values) // 4)
-    return level_of_mean(values[-quarter:]) < level_of_mean(values[-3 * quarter : -quarter]) + BETTER
+    return level_of_mean(values[-quarter:]), level_of_mean(values[-3 * quarter : -quarter])
 
 
 def _gap(facts: Facts, validation: Curve, best: int) -> Gap:
@@ -172,6 +185,6 @@ RULE = Rule(
     f"Validation loss above {VALIDATION_ROSE} × its best at two evaluations while training fell below {TRAINING_FELL} "
     f"×, accuracies more than {ACCURACY_GAP} apart and validation accuracy no longer rising (or its loss above 1.5 × "
     f"the best). Or {ALL_RIGHT:.0%} of the training examples right, accuracies more than {WIDE_GAP} apart, and "
-    "validation accuracy at a standstill.",
+    "validation accuracy and loss at a standstill.",
     judge=judge,
 )
