@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from convdebug_sessions import Recorder, Wish
 
-from .instruments import Moment, Scene
+from .instruments import Moment, Scene, home
 from .instruments.anatomy import unwrapped
 from .instruments.ears import Ears
 from .instruments.opening import tell_anatomy
@@ -107,9 +107,15 @@ class Watch:
         """Begin to watch; entering the `with` block does it."""
         self._rows = Rows(self.run, self._scene.readback)
         self._running = True
-        self._stepping.start()
-        self._ears.start()
-        self._origin.start()
+        if home.settle():
+            self._stepping.start()
+            self._ears.start()
+            self._origin.start()
+        else:
+            self._steps_by_optimizer = False
+            self._rack.retire()
+            text = "another thread is being watched: of this one only what is given to step() is recorded"
+            self.run.event("note", 0, text=text)
         self._started = self._ended = self._clock()
         if self._scene.compiled and self._ears.root.hearable:
             self.run.event(
@@ -125,6 +131,7 @@ class Watch:
             self.count_every_call()
         self._ears.stop()
         self._running = False
+        home.leave()
         _watched_models.discard(self._scene.model)
         self._stepping.stop()
         self._rack.close()

@@ -11,6 +11,7 @@ from convdebug.checks.bench import Bench, Outcome, Skipped, Tell
 from convdebug.checks.order import reading_order
 from convdebug.checks.table import CHECKS, Check, require
 from convdebug.errors import UserError
+from convdebug.rules.rule import SEVERITIES
 from convdebug.search.short_training import isolated
 from convdebug.target import Target
 from convdebug_sessions import Diagnosis, Recorder, RunRecorder, Session, json_numbers
@@ -64,11 +65,13 @@ class CheckReport:
     def diagnoses(self) -> list[dict[str, Any]]:
         """The diagnoses of all checks as JSON objects, roots first, each followed by its consequences.
 
-        What several checks found is named once, as the first of them saw it.
+        What several checks found is named once, as the first of those saw it that took it most seriously.
         """
         found: dict[tuple[str, str | None], Diagnosis] = {}
         for diagnosis in (each for check in self.checks for each in check.diagnoses):
-            found.setdefault((diagnosis.rule, diagnosis.layer), diagnosis)
+            known = found.setdefault((diagnosis.rule, diagnosis.layer), diagnosis)
+            if SEVERITIES.index(diagnosis.severity) < SEVERITIES.index(known.severity):
+                found[diagnosis.rule, diagnosis.layer] = diagnosis
         ordered = reading_order(list(found.values()))
         return [diagnosis.as_json() for diagnosis in ordered]
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -85,11 +85,12 @@ def _in_background(command: list[str]) -> list[subprocess.Popen[bytes]]:
     """The process, or none where the system gives none: the training is judged at its end all the same."""
     try:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
-        if hasattr(os, "setpriority"):  # from its first instruction: all cores may be busy with the training
-            os.setpriority(os.PRIO_PROCESS, process.pid, LOWEST_PRIORITY)
     except OSError as problem:
         click.echo(f"convdebug: no live rules ({problem}); the session is judged at its end", err=True)
         return []
+    if hasattr(os, "setpriority"):  # from its first instruction: all cores may be busy with the training
+        with suppress(OSError):  # where that is not allowed, it runs like any other
+            os.setpriority(os.PRIO_PROCESS, process.pid, LOWEST_PRIORITY)
     return [process]
 
 

@@ -22,9 +22,15 @@ from convdebug.commands.recording import no_empty_session, open_recorder, sessio
 @click.command()
 @target_options
 @click.option("--lr", "rates", default="1e-6:10", show_default=True, metavar="LOW:HIGH", help="The range of rates.")
-@click.option("--count", type=click.IntRange(2, 200), default=13, show_default=True, help="How many rates, log-spaced.")
-@click.option("--steps", type=click.IntRange(2), default=60, show_default=True, help="Steps of each trial.")
-@click.option("--seeds", type=click.IntRange(1, 50), default=2, show_default=True, help="Trials of each rate.")
+@click.option(
+    "--count",
+    type=click.IntRange(2, 200),
+    help="How many rates, log-spaced. Default: found coarse to fine, about a minute in all.",
+)
+@click.option(
+    "--steps", type=click.IntRange(2), help="Steps of each trial. Default: as many as there is time for, 100 at most."
+)
+@click.option("--seeds", type=click.IntRange(1, 50), help="Trials of each rate. Default: up to 3 where rates learn.")
 @session_option
 @device_option
 @fail_on_option("never")
@@ -34,9 +40,9 @@ def sweep(
     target_name: str | None,
     changes: tuple[str, ...],
     rates: str,
-    count: int,
-    steps: int,
-    seeds: int,
+    count: int | None,
+    steps: int | None,
+    seeds: int | None,
     session_path: Path | None,
     device: str,
     fail_on: str,

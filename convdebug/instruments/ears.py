@@ -19,7 +19,7 @@ from .losses import listen, listen_unrecorded, stop_listening, stop_listening_un
 from .pending import PendingLoss, first_of
 from .probe import is_probing
 from .root import Root
-from .scaler import unscaled
+from .scaler import scaled_from
 
 MOST_PARTS = 65
 """A loss that is divided for accumulation is taken to be the function's, up to so many micro-batches."""
@@ -69,6 +69,7 @@ class Ears:
         self._backwards = 0
         self._until_last = Heard(moment, 0, 0)
         self._fed = False
+        self._evaluated_last = False
 
     def start(self) -> None:
         self.pending.look_again()
@@ -132,6 +133,9 @@ class Ears:
     def _keep_answer(self, answer: Answer) -> None:
         """The same function again on the same pass is another head's; what is large is kept for one pass only."""
         answers = self.moment.answers
+        if self._evaluated_last or not self.scene.model.training:  # an evaluation with recorded gradients
+            answers.clear()
+        self._evaluated_last = not self.scene.model.training
         if answers and self.pending.inside_step:  # a closure that is called many times
             return
         if any(each.call == answer.call and each.loss_name == answer.loss_name for each in answers):
@@ -172,7 +176,7 @@ class Ears:
         self._backwards += 1
         first = first_of(tensors)
         if first is not None and first.numel() == 1:
-            self.evaluations.loss_place = self.root.place_of(unscaled(first))
+            self.evaluations.loss_place = self.root.place_of(scaled_from(first))
         self.root.keeps_parts = self.evaluations.loss_place is None and self._backwards < FIRST_BACKWARDS
 
     def _compare_with_function(self) -> None:

@@ -13,6 +13,7 @@ from torch.optim.optimizer import (
 from torch.utils.hooks import RemovableHandle
 
 from .backward import listen_to_backward, stop_listening_to_backward
+from .home import is_elsewhere
 from .instrument import Instrument, Moment, Scene
 from .scaler import listen_to_scaler, stop_listening_to_scaler
 
@@ -93,6 +94,8 @@ def _hear_scaler(optimizer: Any) -> None:
 
 
 def _tell(what: str, *about: Any) -> None:
+    if is_elsewhere():
+        return
     for reference in tuple(_hearers):
         hearer = reference()
         if hearer is None or hearer.trouble is not None:

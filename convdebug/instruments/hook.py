@@ -6,19 +6,22 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
+from .home import is_elsewhere
+
 
 class Hook:
-    """Calls `act`. A copy of the module (an average, the best so far) and a file of it get one that does nothing.
+    """Calls `act` in the thread that is heard.
 
-    Without it a copy would take along all that listens, down to the session. What a file holds instead is Python's
-    own, so that it can be loaded where there is no convdebug.
+    A copy of the module (an average, the best so far) and a file of it get one that does nothing; else a copy would
+    take along all that listens, down to the session. What a file holds instead is Python's own, so that it can be
+    loaded where there is no convdebug.
     """
 
     def __init__(self, act: Callable[..., Any]) -> None:
         self.act = act
 
     def __call__(self, *about: Any) -> Any:
-        return self.act(*about)
+        return None if is_elsewhere() else self.act(*about)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return getattr, (contextlib.nullcontext(), "__exit__")  # takes whatever it is given and returns None

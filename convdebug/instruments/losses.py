@@ -43,6 +43,9 @@ ToldCall = Callable[[str, tuple[Any, ...], dict[str, Any], Tensor], None]
 _call_listeners: list[ToldCall] = []
 _holds: list[bool] = []
 _originals: dict[str, Any] = {}
+_wrappers: dict[str, Any] = {}
+_scripts: list[Any] = []
+"""Torch's own `torch.jit.script`, while the functions are wrapped."""
 _taken: list[Taken] = []
 _settings: dict[str, tuple[Any, Any]] = {}
 """How each loss function was called last: its weights, its smoothing."""
@@ -94,19 +97,45 @@ def let_go() -> None:
 
 def _wrap_all(look_around: bool = True) -> None:
     if not _originals:
-        for name in LOSSES:
-            _originals[name] = getattr(F, name)
-            setattr(F, name, _wrapped(name, _originals[name]))
+        _originals.update({name: getattr(F, name) for name in LOSSES})
+        _wrappers.update({name: _wrapped(name, original) for name, original in _originals.items()})
+        _scripts.append(torch.jit.script)
+        torch.jit.script = _unheard(torch.jit.script)
+        _set(_wrappers)
         if look_around:
-            _taken.extend(replace_taken([(original, getattr(F, name)) for name, original in _originals.items()]))
+            _taken.extend(replace_taken([(_originals[name], _wrappers[name]) for name in LOSSES]))
 
 
 def _unwrap_all() -> None:
-    if not _listeners and not _call_listeners and not _holds:
-        for name, original in _originals.items():
-            setattr(F, name, original)
+    if _originals and not _listeners and not _call_listeners and not _holds:
+        _set(_originals)
+        torch.jit.script = _scripts.pop()
         put_back(_taken)
         _originals.clear()
+        _wrappers.clear()
+
+
+def _set(functions: dict[str, Any]) -> None:
+    for name, function in functions.items():
+        setattr(F, name, function)
+
+
+def _unheard(script: Any) -> Any:
+    """TorchScript compiles what it finds by name, and can compile torch's own functions only."""
+
+    @functools.wraps(script)
+    def unheard(*args: Any, **kwargs: Any) -> Any:
+        if not _originals:
+            return script(*args, **kwargs)
+        own = replace_taken([(_wrappers[name], _originals[name]) for name in LOSSES])
+        _set(_originals)
+        try:
+            return script(*args, **kwargs)
+        finally:
+            _set(_wrappers)
+            put_back(own)
+
+    return unheard
 
 
 def listen_unrecorded(told: Told) -> None:

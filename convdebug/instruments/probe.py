@@ -12,13 +12,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from .home import is_elsewhere
+
 CONTAINERS = (list, dict, set, deque)
 _depth = [0]
 
 
 def is_probing() -> bool:
-    """Whether what is computed at this moment is our own, not the user's."""
-    return _depth[0] > 0
+    """Whether what is computed at this moment is our own, not the user's, or in a thread that is not heard."""
+    return _depth[0] > 0 or is_elsewhere()
 
 
 @contextmanager

@@ -79,6 +79,12 @@ class Rack:
             instrument.disarm()
         self.active, self._armed = [], set()
 
+    def retire(self) -> None:
+        """Measure nothing, ever."""
+        self.silence()
+        self.instruments.clear()
+        self.schedule = Schedule([], self.schedule.budget, self.schedule.every)
+
     def _timed(self, instrument: Instrument, act: Callable[[], None]) -> None:
         started = self.scene.clock()
         self._guarded(instrument.name, act)

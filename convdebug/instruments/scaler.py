@@ -16,7 +16,7 @@ Told = Callable[[Any], None]
 _asked: list[Told] = []
 _answered: list[Told] = []
 _originals: list[Any] = []
-_scaled: list[tuple[weakref.ref[Tensor], Tensor]] = []
+_scaled: list[tuple[weakref.ref[Tensor], weakref.ref[Tensor], Tensor]] = []
 MOST_SCALED = 16
 
 
@@ -45,7 +45,13 @@ def stop_listening_to_scaler(asked: Told, answered: Told | None = None) -> None:
 
 def unscaled(tensor: Tensor) -> Tensor:
     """The tensor that a gradient scaler made this one of, or the tensor itself."""
-    return next((original for scaled, original in _scaled if scaled() is tensor), tensor)
+    return next((value for scaled, _original, value in _scaled if scaled() is tensor), tensor)
+
+
+def scaled_from(tensor: Tensor) -> Tensor:
+    """As `unscaled`, with its graph where the loop still holds it."""
+    found = next((original() for scaled, original, _value in _scaled if scaled() is tensor), tensor)
+    return tensor if found is None else found
 
 
 def _telling(original: Any) -> Any:
@@ -66,7 +72,7 @@ def _remembering(original: Any) -> Any:
     def scale(scaler: Any, outputs: Any) -> Any:
         scaled = original(scaler, outputs)
         if isinstance(outputs, Tensor) and scaled is not outputs:
-            _scaled.append((weakref.ref(scaled), outputs.detach()))
+            _scaled.append((weakref.ref(scaled), weakref.ref(outputs), outputs.detach()))
             del _scaled[:-MOST_SCALED]
         return scaled
 

@@ -14,6 +14,7 @@ from torch.optim.optimizer import (
 )
 from torch.utils.hooks import RemovableHandle
 
+from .home import is_elsewhere
 from .scaler import listen_to_scaler, stop_listening_to_scaler
 
 
@@ -68,7 +69,7 @@ class Stepping:
             self._tried(optimizer)
 
     def _is_ours(self, optimizer: Any) -> bool:
-        if not isinstance(optimizer, Optimizer):
+        if not isinstance(optimizer, Optimizer) or is_elsewhere():
             return False
         known = self._known.get(optimizer)
         if known is None:

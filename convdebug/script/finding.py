@@ -35,10 +35,14 @@ def parameters_of(optimizer: Optimizer) -> list[Tensor]:
 
 
 def family_of(parameters: Iterable[Tensor], known: Sequence[nn.Module] = ()) -> Family:
-    """The modules around some parameters: among those known, else among all that are alive (a tenth of a second)."""
+    """The modules around some parameters: among those known, else among all that are alive (a tenth of a second).
+
+    Several outermost modules may have one around them that nobody heard being made.
+    """
     wanted = {id(parameter): parameter for parameter in parameters}
     family = _family_among(known, wanted)
-    return _family_among(modules_by_walk(), wanted) if family.orphans else family
+    sure = not family.orphans and len(family.tops) == 1
+    return family if sure else _family_among(modules_by_walk(), wanted)
 
 
 def _family_among(modules: Sequence[nn.Module], wanted: dict[int, Tensor]) -> Family:

@@ -71,9 +71,11 @@ class LivingModules:
 
         @functools.wraps(original)
         def told(module: nn.Module, *args: Any, **kwargs: Any) -> None:
+            if torch.compiler.is_compiling():  # made inside a compiled function: it is the compiler's
+                return original(module, *args, **kwargs)
             key = id(module)
             references[key] = weakref.ref(module, lambda _reference: references.pop(key, None))
-            original(module, *args, **kwargs)
+            return original(module, *args, **kwargs)
 
         return told
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from torch.utils.hooks import RemovableHandle
 
 from convdebug.instruments.anatomy import unwrapped
 from convdebug.instruments.backward import listen_to_tensors, stop_listening_to_tensors
+from convdebug.instruments.home import claim, is_elsewhere
 from convdebug.instruments.losses import hold, let_go
 from convdebug.instruments.pending import first_of
 from convdebug.watch import TrainingStopped, Watch, is_watched, watch
@@ -57,6 +59,7 @@ class Lookout:
         self._optimizers = LivingOptimizers()
         self._modules = LivingModules()
         self._optimizers_made = 0
+        self._makers: weakref.WeakKeyDictionary[Optimizer, int] = weakref.WeakKeyDictionary()
         self._settled: weakref.WeakSet[Optimizer] = weakref.WeakSet()
         self._rounds: dict[int, Round] = {}
         self._stepping: list[Optimizer] = []
@@ -66,6 +69,7 @@ class Lookout:
         self._compiles = self._adversarial = False
         self._blind = False
         self._stopped: str | None = None
+        self._said_elsewhere = False
 
     # coming and going
 
@@ -142,10 +146,19 @@ class Lookout:
     # finding what is trained
 
     def _made(self, optimizer: Optimizer) -> None:
-        self._guarded(self._take_in, optimizer)
+        if is_elsewhere():
+            self._say_elsewhere()
+        else:
+            self._guarded(self._take_in, optimizer)
+
+    def _say_elsewhere(self) -> None:
+        if not self._said_elsewhere:
+            self._said_elsewhere = True
+            self._say("training in a second thread is not watched")
 
     def _take_in(self, optimizer: Optimizer) -> None:
         self._optimizers.append(optimizer)
+        self._makers[optimizer] = threading.get_ident()
         self._optimizers_made += 1
         if self._is_settled(optimizer):
             return
@@ -169,7 +182,8 @@ class Lookout:
             self._guarded(self._doors.take_over, result)
 
     def _entered(self, module: nn.Module) -> None:
-        self._guarded(self._enter, module)
+        if claim():
+            self._guarded(self._enter, module)
 
     def _enter(self, module: nn.Module) -> None:
         """The script calls a candidate with recorded gradients: this is what it trains."""
@@ -237,6 +251,8 @@ class Lookout:
     # backward passes
 
     def _hear_backward(self, begins: bool, tensors: Any, gradients: Any) -> None:
+        if not claim():
+            return
         if begins:
             self.backwards += 1
             self._lost.silence()
@@ -249,7 +265,10 @@ class Lookout:
         if not self._looked_for_criteria:
             self._looked_for_criteria = True
             self._criteria.find(self._modules.known())
+        near = {threading.get_ident(), threading.main_thread().ident}
         for optimizer in self._optimizers:
+            if self._makers.get(optimizer) not in near:  # trained in its own thread, where its gradients come and go
+                continue
             if not self._is_settled(optimizer) and any(each.grad is not None for each in parameters_of(optimizer)):
                 self._settled.add(optimizer)
                 for each in self._settle(parameters_of(optimizer)):
@@ -297,7 +316,7 @@ class Lookout:
     # steps
 
     def _step_begins(self, optimizer: Optimizer) -> None:
-        if self._blind:
+        if self._blind or not claim():
             return
         if optimizer in self._stepping:  # its last step raised and never ended
             del self._stepping[self._stepping.index(optimizer) :]
@@ -308,7 +327,7 @@ class Lookout:
                     self._count_step(each)
 
     def _step_ended(self, optimizer: Optimizer) -> None:
-        if optimizer in self._stepping:
+        if not is_elsewhere() and optimizer in self._stepping:
             del self._stepping[self._stepping.index(optimizer) :]
 
     def _stepped(self, watched: Watch, optimizer: Optimizer) -> None:

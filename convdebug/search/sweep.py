@@ -87,8 +87,9 @@ def lr_sweep(
 ) -> SweepResult:
     """Train shortly at `count` log-spaced rates from `low` to `high` (and at those of `also`) from each seed.
 
-    What is not given (count, steps, seeds) is fitted to `budget_s` seconds; with neither count nor seeds the rates
-    that matter are searched for, coarse to fine. Each trial is a run of kind `trial`
+    With neither count nor seeds the rates that matter are searched for, coarse to fine, in `budget_s` seconds (by
+    default a minute); with either, every rate is tried from every seed. Without steps they are fitted to that time.
+    Each trial is a run of kind `trial`
     under `parent`, or under a run of kind `sweep` that is made for it. UserError for an impossible range.
     """
     check_range(low, high, count, steps, seeds)
@@ -104,7 +105,8 @@ def lr_sweep(
     try:
         with isolated():
             plan = sweep.prepare(_plan(low, high, count, also, seeds), steps, budget_s)
-            trials = sweep.trials(plan, began + (budget_s or math.inf))
+            searching = steps is None and bool(plan.first)
+            trials = sweep.trials(plan, began + (budget_s or (BUDGET_S if searching else math.inf)))
     except BaseException as error:
         if own:
             _end_early(own, error)
