@@ -144,10 +144,14 @@ class Watch:
 
     def abandon(self) -> None:
         """In a child after a fork: hear and measure nothing more, and leave the recording to the parent."""
+        if self._running:
+            home.leave()
         self._running = False
+        _watched_models.discard(self._scene.model)
         self._stepping.stop()
         self._ears.silence()
         self._rack.silence()
+        self._origin.stop()
 
     def crash(self, error: BaseException) -> None:
         """End the run with what the training raised."""

@@ -85,8 +85,11 @@ class Clipping(Instrument):
     def disarm(self) -> None:
         self._armed = False
 
-    def finish(self) -> None:
+    def fall_silent(self) -> None:
         stop_listening_to_clipping(self._hear)
+
+    def finish(self) -> None:
+        self.fall_silent()
 
     def _hear(self, parameters: list[Any], norm: Any, limit: float) -> None:
         if not self._armed or not self._holds_ours(parameters):

@@ -81,9 +81,13 @@ class Examples(Instrument):
             self._take([moment.inputs, moment.keywords], self._training.update)
         self._tell()
 
-    def finish(self) -> None:
+    def fall_silent(self) -> None:
         if self._hook is not None:
             self._hook.remove()
+
+    def finish(self) -> None:
+        self.fall_silent()
+        if self._hook is not None:
             self._step += 1
             self._tell()
 

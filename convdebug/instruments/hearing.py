@@ -41,9 +41,12 @@ class Hearer(Instrument):
             self._hears = True
             _listen(self)
 
-    def finish(self) -> None:
+    def fall_silent(self) -> None:
         self._hears = False
         _stop_listening(self)
+
+    def finish(self) -> None:
+        self.fall_silent()
 
     def holds(self, optimizer: Optimizer) -> bool:
         """Whether the optimizer is one of those that train the watched model."""

@@ -10,10 +10,12 @@ _lock = threading.Lock()
 
 
 def claim() -> bool:
-    """Whether this thread is the one that is heard from now on: the first one that asks is."""
+    """Whether this thread is the one that is heard from now on: the first one that asks is, until it has ended."""
+    if _home and not is_elsewhere():
+        return True
     with _lock:
-        if not _home:
-            _home.append(threading.get_ident())
+        if not _home or all(thread.ident != _home[0] for thread in threading.enumerate()):
+            _home[:] = [threading.get_ident()]
     return not is_elsewhere()
 
 

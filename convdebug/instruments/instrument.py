@@ -122,6 +122,9 @@ class Instrument:
 
     def record(self, moment: Moment) -> None: ...
 
+    def fall_silent(self) -> None:
+        """Hear and write nothing any more: the run is another process's, or lost."""
+
     def finish(self) -> None:
         """The run is over: write what was still on its way."""
 

@@ -79,10 +79,13 @@ class LossInputs(Instrument):
         self._due = False
         self._calls.clear()
 
-    def finish(self) -> None:
+    def fall_silent(self) -> None:
         if self._listens:
             self._listens = False
             stop_listening(self._hear)
+
+    def finish(self) -> None:
+        self.fall_silent()
 
     def _hear(self, name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
         count = sum(call[0].partition(".")[0] == name for call in self._calls) if self._due else MOST_CALLS

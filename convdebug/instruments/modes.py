@@ -114,11 +114,14 @@ class Modes(Hearer):
     def disarm(self) -> None:
         self._due = False
 
-    def finish(self) -> None:
+    def fall_silent(self) -> None:
         if self._hook is not None:
             self._hook.remove()
             self._hook = None
             stop_listening_unrecorded(self._hear_loss)
+        super().fall_silent()
+
+    def finish(self) -> None:
         self._write_evaluation(self._last_step + 1)
         super().finish()
 

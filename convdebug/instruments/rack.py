@@ -77,6 +77,7 @@ class Rack:
         """Take away what is attached, and measure no more."""
         for instrument in self.instruments.values():
             instrument.disarm()
+            instrument.fall_silent()
         self.active, self._armed = [], set()
 
     def retire(self) -> None:

@@ -15,7 +15,7 @@ PICTURES = "images/rules"
 CAPTIONS = "captions.json"
 """Among the pictures: {name: what the picture shows}."""
 CLINIC = "clinic.json"
-"""Beside the table: {"rules": {name: {"runs": 6, "detected": 6, "right": 6, "right_first": 5, "false_alarms": 0}}}."""
+"""Beside the table: {"all": {…}, "rules": {name: {"runs": 6, "detected": 6, "right_first": 5, "false_alarms": 0}}}."""
 FIGURES = ("runs", "detected", "right", "right_first", "false_alarms")
 HEAD = """# The rules
 
@@ -53,7 +53,7 @@ def _overview(clinic: Mapping[str, Any]) -> str:
 
 def _figures_of_all(clinic: Mapping[str, Any]) -> str:
     """The figures over all runs that the clinic wrote beside those of each rule."""
-    figures = {key: value for key, value in clinic.items() if isinstance(value, int | float)}
+    figures = {key: value for key, value in (clinic.get("all") or {}).items() if isinstance(value, int | float)}
     return "In the clinic: " + _sentence(figures) + "." if figures else ""
 
 

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
+from convdebug.instruments import backward, ears, hearing, home, losses
 from convdebug.script.limits import Limits
 from convdebug.script.lookout import Lookout
 from convdebug.watch import Watch
@@ -35,6 +37,12 @@ def train_both(steps: int) -> list[torch.Tensor]:
     return [model.weight.detach() for model in models]
 
 
+def nobody_listens() -> bool:
+    lists = (hearing._hearers, ears._all, backward._listeners, backward._tensor_listeners)
+    lists += (losses._listeners, losses._call_listeners, losses._unrecorded_listeners, losses._holds, home._home)
+    return not any(lists) and functional.cross_entropy.__module__ == "torch.nn.functional" and not losses._originals
+
+
 @pytest.mark.parametrize(("method", "steps_of_faulty"), [("step", 3), ("start", 0), ("finish", 8)])
 def test_one_model_that_cannot_be_watched_leaves_the_others_watched(
     method: str, steps_of_faulty: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -57,6 +65,7 @@ def test_one_model_that_cannot_be_watched_leaves_the_others_watched(
         finally:
             lookout.stop("finished", None)
     assert all(torch.equal(one, other) for one, other in zip(bare, trained, strict=True))
+    assert nobody_listens()
     assert len(said) == 1
     assert said[0].startswith("Faulty goes")
     assert said[0].endswith("RuntimeError: out of order")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import io
+import threading
 import weakref
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from convdebug.instruments.losses import listen, stop_listening
 from convdebug.rules import diagnose
 from convdebug.script.finding import family_of
 from convdebug.script.living import LivingModules
@@ -172,3 +174,101 @@ def test_modules_are_known_however_they_came_to_life_and_forgotten_when_they_die
 def test_a_module_that_nobody_heard_of_is_found_all_the_same() -> None:
     model = network()
     assert family_of(list(model.parameters()), known=[nn.Linear(1, 1)]).roots_unheard() == (model,)
+
+
+class OwnState(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Linear(6, 6), nn.Linear(6, 4)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+
+class MakesOneInside(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.ReLU()(x)
+
+
+def test_the_family_of_a_copy_that_nobody_heard_of_is_whole() -> None:
+    living = LivingModules()
+    living.start()
+    try:
+        model = copy.deepcopy(OwnState())
+        assert family_of(list(model.parameters()), living.known()).roots_unheard() == (model,)
+    finally:
+        living.stop()
+
+
+def test_a_module_may_be_made_inside_a_compiled_function() -> None:
+    living = LivingModules()
+    living.start()
+    try:
+        compiled = torch.compile(MakesOneInside(), backend="eager", fullgraph=True)
+        assert compiled(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 2.0]
+    finally:
+        living.stop()
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_a_loss_can_be_scripted_while_losses_are_heard() -> None:
+    heard: list[str] = []
+
+    def told(name: str, *_about: Any) -> None:
+        heard.append(name)
+
+    before = torch.jit.script
+    listen(told)
+    try:
+        scripted = torch.jit.script(nn.CrossEntropyLoss())
+        scores = torch.randn(3, 4, requires_grad=True)
+        assert scripted(scores, LABELS[:3]) == F.cross_entropy(scores, LABELS[:3])
+        assert heard == ["cross_entropy"]
+    finally:
+        stop_listening(told)
+    assert torch.jit.script is before
+
+
+def test_an_evaluation_with_recorded_gradients_is_left_out_of_the_training_accuracy(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    shares = []
+    with watch(model, optimizer, session=tmp_path / "run.convdebug", every=1) as watched:
+        for _ in range(4):
+            model.train()
+            optimizer.zero_grad()
+            scores = model(INPUTS)
+            loss = F.cross_entropy(scores, LABELS)
+            loss.backward()
+            optimizer.step()
+            watched.step(loss)
+            shares.append(float((scores.argmax(1) == LABELS).float().mean()))
+            model.eval()
+            for _ in range(3):
+                F.cross_entropy(model(INPUTS.repeat(5, 1)), LABELS.repeat(5).flip(0))
+    with Session.open(tmp_path / "run.convdebug") as session:
+        assert session.series("train/accuracy")[1] == pytest.approx(shares)
+
+
+def test_a_second_thread_that_trains_is_left_alone_and_what_it_hands_over_recorded(tmp_path: Path) -> None:
+    def train(path: Path, steps: int) -> None:
+        model = network()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with watch(model, optimizer, session=path, every=1) as watched:
+            for _ in range(steps):
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(INPUTS), LABELS)
+                loss.backward()
+                optimizer.step()
+                watched.step(loss)
+
+    model = network()
+    with watch(model, torch.optim.SGD(model.parameters(), lr=0.1), session=tmp_path / "first.convdebug"):
+        thread = threading.Thread(target=train, args=(tmp_path / "second.convdebug", 5))
+        thread.start()
+        thread.join()
+    with Session.open(tmp_path / "second.convdebug") as session:
+        assert len(session.series("train/loss")[0]) == 5
+        assert "another thread" in session.events(kinds=["note"])[0].data["text"]
+        assert not session.events(kinds=["instrument-failed"])

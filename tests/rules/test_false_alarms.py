@@ -252,3 +252,19 @@ def test_what_a_generator_makes_is_no_data_that_could_be_centered(written, synth
     groups = ({"train/loss": synthetic.falling(200)}, given)
     assert severe(written(*groups)) == ["inputs-not-centered"]
     assert severe(written(*groups, info={"fed_by": "Generator"})) == []
+
+
+def test_a_network_that_knows_its_training_examples_while_validation_still_gets_better(written, synthetic):
+    losses, accuracies = np.full(2000, np.nan), np.full(2000, np.nan)
+    losses[199::200], accuracies[199::200] = np.linspace(1.0, 0.6, 10), np.linspace(0.7, 0.777, 10)
+    groups = ({"train/loss": synthetic.falling(2000)}, {"train/accuracy": np.linspace(0.95, 1.0, 2000)})
+    assert severe(written(*groups, {"val/loss": losses, "val/accuracy": accuracies})) == []
+
+
+def test_a_single_small_batch_that_was_all_right(written, synthetic):
+    losses, accuracies = np.full(2000, np.nan), np.full(2000, np.nan)
+    losses[199::200], accuracies[199::200] = np.full(10, 0.8), np.full(10, 0.75)
+    right = np.full(2000, np.nan)
+    right[[100, 400, 800, 1200, 1600]] = [0.5, 0.75, 0.875, 0.875, 1.0]
+    groups = ({"train/loss": synthetic.falling(2000)}, {"train/accuracy": right})
+    assert severe(written(*groups, {"val/loss": losses, "val/accuracy": accuracies})) == []

@@ -27,7 +27,9 @@ def test_every_rule_has_its_place_with_severity_and_source():
 
 
 def test_figures_of_the_clinic_stand_with_their_rule_where_they_are_there(tmp_path):
-    (tmp_path / "clinic.json").write_text('{"healthy_runs": 60, "rules": {"dead-relu": {"runs": 6, "right_first": 5}}}')
+    (tmp_path / "clinic.json").write_text(
+        '{"all": {"healthy_runs": 60}, "rules": {"dead-relu": {"runs": 6, "right_first": 5}}}'
+    )
     main([str(tmp_path / "rules.md")])
     text = (tmp_path / "rules.md").read_text(encoding="utf-8")
     assert "In the clinic: healthy runs 60." in text
