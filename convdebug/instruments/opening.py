@@ -24,7 +24,7 @@ def opened_run(
 ) -> tuple[RunRecorder, Recorder | None]:
     """The run to record into, and the recorder if it was opened here and is to be closed here."""
     if isinstance(session, RunRecorder):
-        session.update_info(**{key: value for key, value in info.items() if session.info.get(key) != value})
+        session.update_info(**{key: value for key, value in info.items() if key not in session.info})
         return session, None
     if isinstance(session, Recorder):
         return session.start_run(kind, name, info=info), None
