@@ -24,7 +24,7 @@ MOST_EVENTS = 3
 SMALL = 4096
 """Gradients with no more values than this are tested at every step; all of them where their norms were taken anyway."""
 MOST_TESTED = 8
-SECONDS_A_TEST = 2e-3
+SECONDS_A_TEST = 4e-3
 """One test for each so many seconds of a step, but always one."""
 
 
