@@ -7,6 +7,7 @@ import sys
 import time
 import types
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,11 @@ from convdebug_sessions import Recorder, RunRecorder, Wish
 
 from .instruments import INSTRUMENTS, Scene
 from .instruments.anatomy import is_compiled, unwrapped
-from .instruments.opening import describe_loss, opened_run
+from .instruments.opening import describe_loss, is_interactive, opened_run
 from .instruments.rack import Rack
 from .instruments.readback import Readback
 from .instruments.wishes import TrainingStopped
+from .lives import end_forgotten, end_forgotten_of
 from .watched import Watch, is_watched
 
 __all__ = ["TrainingStopped", "Watch", "is_watched", "watch"]
@@ -33,6 +35,7 @@ def watch(
     optimizer: Optimizer | Sequence[Optimizer] | None = None,
     *,
     session: str | os.PathLike[str] | Recorder | RunRecorder | None = None,
+    append: bool | None = None,
     overhead_budget: float = 0.02,
     every: int | None = None,
     loss: Any = None,
@@ -53,15 +56,16 @@ def watch(
     """Watch the training of `model`; use as `with watch(model, optimizer) as watched:` and call `watched.step(loss)`.
 
     `session` is a file, a Recorder, or a run that is already open (which is then finished here unless `keep_open`);
-    without one a new file is made in the current folder. `overhead_budget` is the share of a step's time that
-    measuring may cost; `every=N` measures everything at every N-th step instead, whatever it costs. `images`
-    (N, C, H, W), as the network takes them, are the fixed batch whose predictions are followed; by default the first
-    batch seen is.
+    without one a new file is made in the current folder. An existing file is refused unless `append`, which adds the
+    run to it; in a notebook that is the default, so that a cell can be run again.
+    `overhead_budget` is the share of a step's time that measuring may cost; `every=N` measures everything at every
+    N-th step instead, whatever it costs. `images` (N, C, H, W), as the network takes them, are the fixed batch whose
+    predictions are followed; by default the first batch seen is.
     `checkpoints=N` keeps the weights at every N-th step. `on_wish` is offered wishes that the watch cannot grant
     itself and says whether it took them; `data.batch_size` also shows as `wanted_batch_size`. `first_step` numbers the
     first step, where a run goes on from a checkpoint. `stepped`: see `Watch`.
     Without `hooks` the model is left alone, and its inputs and activations unseen.
-    UserError for what is no model or no optimizer.
+    UserError for what is no model or no optimizer, SessionError for a file that cannot be recorded into.
     """
     optimizers = [optimizer] if isinstance(optimizer, Optimizer) else optimizer if optimizer is not None else []
     optimizers = optimizers if isinstance(optimizers, list) else list(optimizers)
@@ -69,7 +73,11 @@ def watch(
     known = {"source": "watch", **(info or {})}
     if loss is not None:
         known.setdefault("loss", describe_loss(loss))
-    run, recorder = opened_run(session, kind, name, known)
+    append = is_interactive() if append is None else append
+    if append and isinstance(session, str | os.PathLike):
+        end_forgotten(Path(session))
+    end_forgotten_of(unwrapped(model))
+    run, recorder = opened_run(session, kind, name, known, append)
     inner = unwrapped(model)
     scene = Scene(
         model=model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 import traceback
 import types
@@ -10,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
+from convdebug.leaving import ended_by
 from convdebug_sessions import Recorder, Wish
 
 from .instruments import Moment, Scene, home
@@ -23,12 +25,11 @@ from .instruments.origin import Origin
 from .instruments.probe import probing
 from .instruments.rack import Rack
 from .instruments.rows import Rows, share
+from .instruments.step_calls import StepCalls
 from .instruments.stepping import Stepping
 from .instruments.weights_kept import keep_weights
 from .instruments.wishes import TrainingStopped, Wishes
-
-MOST_MICRO_BATCHES = 64
-"""So many calls of `step` without an optimizer step are taken for gradient accumulation; beyond, each is a step."""
+from .lives import RUNNING, Life, guarded, not_over, uncaught
 
 _watched_models: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 
@@ -76,43 +77,46 @@ class Watch:
         self._origin = Origin(scene, examples=lambda: self.examples())
         self._moment = Moment(first_step)
         self._ears = Ears(scene, self._moment, self._write_evaluation, hooks)
-        self._steps_by_optimizer = bool(scene.optimizers)
-        self._gave_up = False
-        self._micro_batches: list[Any] = []
-        self._running = False
+        self._calls = StepCalls(bool(scene.optimizers))
+        self._life = Life(scene.inner, recorder.path if recorder is not None else None)
         self._started = self._ended = scene.clock()
+        not_over[self] = self._life
         tell_anatomy(scene)
 
     # a run begins and ends
 
     def __enter__(self) -> Watch:
         self.start()
+        self._life.in_block = True
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
     ) -> bool:
-        if error is None:
-            self.finish()
-        elif isinstance(error, TrainingStopped):
+        if isinstance(error, TrainingStopped):
             self.finish("stopped", str(error))
             return True
-        elif isinstance(error, KeyboardInterrupt):
-            self.finish("stopped", "interrupted from the keyboard")
-        else:
-            self.crash(error)
+        self._end_by(error)
         return False
 
+    def _end_by(self, error: BaseException | None) -> None:
+        status, reason = ended_by(error)
+        if error is not None and status == "crashed":
+            self.crash(error)
+        else:
+            self.finish(status, reason)
+
     def start(self) -> None:
-        """Begin to watch; entering the `with` block does it."""
+        """Begin to watch; entering the `with` block does it. UserError where it has begun before."""
+        self._life.begin()
+        atexit.register(self._end_at_exit)
         self._rows = Rows(self.run, self._scene.readback)
-        self._running = True
         if home.settle():
             self._stepping.start()
             self._ears.start()
             self._origin.start()
         else:
-            self._steps_by_optimizer = False
+            self._calls.none_steps()
             self._rack.retire()
             text = "another thread is being watched: of this one only what is given to step() is recorded"
             self.run.event("note", 0, text=text)
@@ -124,30 +128,39 @@ class Watch:
         self._begin_step()
 
     def finish(self, status: str = "finished", reason: str | None = None) -> None:
-        """Stop watching and end the run; leaving the `with` block does it."""
-        if not self._running:
-            return
-        if self._micro_batches and self.number == 0:
-            self.count_every_call()
-        self._ears.stop()
-        self._running = False
-        home.leave()
+        """Stop watching and end the run; leaving the `with` block does it. What goes wrong here is only said."""
+        before = self._life.end()
+        not_over.pop(self, None)
         _watched_models.discard(self._scene.model)
-        self._stepping.stop()
-        self._rack.close()
-        self._scene.readback.finish()
-        self._origin.stop()
+        atexit.unregister(self._end_at_exit)
+        if before == RUNNING:
+            last = (self._count_calls, self._ears.stop, home.leave, self._stepping.stop)
+            for act in (*last, self._rack.close, self._scene.readback.finish, self._origin.stop):
+                guarded(self.run, act)
         if not self._keep_open:
-            self.run.finish(status, reason)
+            guarded(self.run, self.run.finish, status, reason)
         if self._recorder is not None:
-            self._recorder.close()
+            guarded(self.run, self._recorder.close)
+
+    def _count_calls(self) -> None:
+        if self._calls.waiting and self.number == 0:
+            self.count_every_call()
+
+    def _end_at_exit(self) -> None:
+        """The program ends, and a watch that was started by hand is still open."""
+        error = uncaught()
+        if error is not None:
+            self._end_by(error)
+        else:
+            self.finish("stopped", "the program ended before finish() was called")
 
     def abandon(self) -> None:
         """In a child after a fork: hear and measure nothing more, and leave the recording to the parent."""
-        if self._running:
+        if self._life.end() == RUNNING:
             home.leave()
-        self._running = False
+        not_over.pop(self, None)
         _watched_models.discard(self._scene.model)
+        atexit.unregister(self._end_at_exit)
         self._stepping.stop()
         self._ears.silence()
         self._rack.silence()
@@ -169,13 +182,17 @@ class Watch:
         that says which examples were right. Calls between two steps of the optimizer are micro-batches: their losses
         are summed. Raises TrainingStopped if that was wished.
         """
-        entered = self._clock()
-        if self._is_micro_batch():
-            self._micro_batches.append(loss.detach() if isinstance(loss, Tensor) else loss)
+        if not self._life.running and self._life.misses("step()"):
             return
+        entered = self._clock()
         moment = self._moment
+        if self._calls.is_part(bool(moment.updates or moment.attempted)):
+            if not self._calls.too_many:
+                self._calls.keep(loss)
+                return
+            self.count_every_call()
         applied = self._ears.pending.take()
-        given = self._with_micro_batches(loss)
+        given = self._calls.with_kept(loss)
         self._rows.step(
             moment.step, applied if given is None else given, self._learning_rate(), entered - self._started
         )
@@ -209,18 +226,9 @@ class Watch:
             self._ears.pending.look_again()
         self._ears.root.moment = self._moment if self._rack.arm(self._moment) else None
 
-    def _is_micro_batch(self) -> bool:
-        if self._moment.updates or self._moment.attempted or not self._steps_by_optimizer:
-            return False
-        if len(self._micro_batches) >= MOST_MICRO_BATCHES:
-            self.count_every_call()
-            return False
-        return True
-
     def count_every_call(self) -> None:
         """The optimizer does not step: what was taken for micro-batches were steps."""
-        self._steps_by_optimizer, self._gave_up = False, True
-        calls, self._micro_batches = self._micro_batches, []
+        calls = self._calls.give_up()
         if not calls:
             return
         text = f"{len(calls)} calls of step(), and the optimizer did not step: each call is counted as a step"
@@ -229,12 +237,6 @@ class Watch:
             self._rows.step(self.number, loss, self._learning_rate(), self._clock() - self._started)
             self.number += 1
         self._moment.step = self.number
-
-    def _with_micro_batches(self, loss: Any) -> Any:
-        if not self._micro_batches:
-            return loss.detach() if isinstance(loss, Tensor) else loss
-        parts, self._micro_batches = [part for part in (*self._micro_batches, loss) if part is not None], []
-        return sum(part.detach() if isinstance(part, Tensor) else part for part in parts) if parts else None
 
     def _learning_rate(self) -> float:
         optimizers = self._scene.optimizers
@@ -251,8 +253,7 @@ class Watch:
         moment.updates += 1
         self._unanswered.discard(id(optimizer))
         self._ears.pending.inside_step = True
-        if not self._gave_up:
-            self._steps_by_optimizer = True
+        self._calls.optimizer_steps()
         if moment.timeline is not None:
             moment.timeline.start("optimizer")
 
@@ -321,6 +322,8 @@ class Watch:
 
         Without it evaluations are found by themselves, where their losses or labels can be seen.
         """
+        if self._life.misses("validation()"):
+            return
         self._ears.evaluations.forget()
         accuracy = None if accuracy is None else share(accuracy)
         self._write_evaluation("val", {"loss": loss, "accuracy": accuracy, **scalars})
@@ -337,7 +340,8 @@ class Watch:
         try:
             yield
         finally:
-            self._rows.scalar(f"time/{name}", step, self._clock() - started)
+            if not self._life.misses("phase()"):
+                self._rows.scalar(f"time/{name}", step, self._clock() - started)
 
     def event(self, kind: str, **data: Any) -> None:
         """Record that something happened at this step, for example `event("epoch", epoch=3)`."""

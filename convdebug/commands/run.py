@@ -85,6 +85,8 @@ def run(
     else:
         ending = watched.run(lambda: module_program(module, words))
     flush(sys.stdout)
+    if watched.is_forked:
+        return ending.code
     found = last_word(recording, watched)
     return ending.code or int(any(_counts(each.severity, fail_on) for each in found))
 

@@ -122,7 +122,7 @@ class Ears:
         given = self.root.pass_that_gave(scores)
         self.evaluations.direct = self.evaluations.direct and given is not None
         if not self.scene.model.training:
-            self.evaluations.saw_loss(name, scores, labels, value.detach(), reduction, sure=False)
+            self.evaluations.saw_loss(name, scores, labels, value, reduction, sure=False)
         moment = self.moment
         moment.losses.append((name, value.detach()))
         if isinstance(scores, Tensor) and isinstance(labels, Tensor):
@@ -162,7 +162,9 @@ class Ears:
                 self._compare_with_function()
             if self.root.keeps_parts:
                 self._look_for_loss_in_answer(tensors)
-        self.evaluations.backward()
+            self.evaluations.backward_ended(self.pending.touched and not self.scene.model.training)
+        if begins:
+            self.evaluations.backward_begins()
 
     def _mark_heard(self) -> None:
         """Of several models' losses one that gave this model no gradients was another's."""

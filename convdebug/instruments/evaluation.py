@@ -47,6 +47,19 @@ class Pass:
         return not self.left_out and not self.doubtful
 
 
+@dataclass
+class Doubtful:
+    """What was computed on some data with gradients, in evaluation mode: an evaluation or a step in the wrong mode."""
+
+    findings: Findings = field(default_factory=Findings)
+    loss: weakref.ref[Tensor] | None = None
+
+    @property
+    def is_let_go(self) -> bool:
+        """Whether nobody holds its last loss any longer: no backward pass can have come from there."""
+        return self.loss is not None and self.loss() is None
+
+
 class Evaluations:
     """Gathers the losses and answers of one evaluation and writes their means when training goes on.
 
@@ -59,7 +72,8 @@ class Evaluations:
     def __init__(self, write: Callable[[str, dict[str, Amount]], None]) -> None:
         self._write = write
         self._sure: dict[Source, Findings] = {}
-        self._foreign, self._maybe = Findings(), Findings()
+        self._foreign = Findings()
+        self._maybe: dict[Source, Doubtful] = {}
         self._pass: Pass | None = None
         self._sources: list[Source] = []
         self._trained_on: Source = None
@@ -94,16 +108,22 @@ class Evaluations:
             size = int(scores.shape[0]) if scores.dim() else None
             self._training = (moment.loss_name, moment.loss_reduction or "mean", scores.dim(), size)
 
-    def backward(self) -> None:
-        """What was computed with gradients was training after all."""
-        self._maybe = Findings()
+    def backward_begins(self) -> None:
+        """What was computed with gradients on the data that is trained on was training after all."""
+        self._maybe.pop(Fetched.source, None)
+
+    def backward_ended(self, trained: bool) -> None:
+        """A backward pass through this model in evaluation mode is training too: the evaluation before it is over."""
+        self._maybe = {source: each for source, each in self._maybe.items() if trained and each.is_let_go}
+        if trained:
+            self.training_goes_on()
 
     def training_goes_on(self) -> None:
         """The next forward pass in training mode, or the end: the evaluation, if there was one, is over."""
         self._end_pass()
-        if self._maybe:
-            self._findings(None).take_in(self._maybe)
-            self._maybe = Findings()
+        maybe, self._maybe = self._maybe, {}
+        for each in maybe.values():
+            self._findings(None).take_in(each.findings)
         if self._foreign and not any(self._sure.values()):
             self._sure = {None: self._foreign}
         found, self._sure, self._foreign = self._sure, {}, Findings()
@@ -114,7 +134,7 @@ class Evaluations:
     def forget(self) -> None:
         """The loop tells itself what its evaluations find."""
         self.silent, self._sure, self._pass = True, {}, None
-        self._foreign, self._maybe = Findings(), Findings()
+        self._foreign, self._maybe = Findings(), {}
 
     # an evaluation
 
@@ -167,7 +187,11 @@ class Evaluations:
         if seen is not None and (seen.doubtful or name in seen.losses):  # another part of the same loss
             seen = None
         examples = int(scores.shape[0]) if isinstance(scores, Tensor) and scores.dim() else 1
-        findings = self._maybe if not sure else self._foreign if seen is None else self._findings(seen.source)
+        findings = self._foreign if seen is None else self._findings(seen.source)
+        if not sure:
+            maybe = self._maybe.setdefault(Fetched.source, Doubtful())
+            findings, maybe.loss = maybe.findings, weakref.ref(value)
+            value = value.detach()
         if seen is not None:
             seen.losses.add(name)
         findings.add_loss(name, per_example(value, reduction, examples), examples)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.optim import Optimizer
 
-from convdebug_sessions import Recorder, RunRecorder
+from convdebug_sessions import Recorder, RunRecorder, Session, SessionError
 
 from .anatomy import parameter_infos, size_of
 from .instrument import Scene
@@ -20,7 +20,11 @@ from .stepping import held_parameters
 
 
 def opened_run(
-    session: str | os.PathLike[str] | Recorder | RunRecorder | None, kind: str, name: str, info: dict[str, Any]
+    session: str | os.PathLike[str] | Recorder | RunRecorder | None,
+    kind: str,
+    name: str,
+    info: dict[str, Any],
+    append: bool = False,
 ) -> tuple[RunRecorder, Recorder | None]:
     """The run to record into, and the recorder if it was opened here and is to be closed here."""
     if isinstance(session, RunRecorder):
@@ -31,17 +35,47 @@ def opened_run(
     if session is None:
         session = fresh_path()
         print(f"convdebug: recording into {session}", file=sys.stderr)
-    recorder = Recorder.create(session)
-    return recorder.start_run(kind, name, info=info), recorder
+    exists = Path(session).exists()
+    recorder = Recorder.append(session) if exists and append else _created(Path(session))
+    run = recorder.start_run(kind, name, info=info)
+    if exists:
+        print(f"convdebug: recording into {session}, as run {run.id}", file=sys.stderr)
+    return run, recorder
+
+
+def _created(path: Path) -> Recorder:
+    """A new session; SessionError with the ways out where the file exists."""
+    if path.is_file():
+        try:
+            Session.open(path).close()
+        except SessionError as problem:
+            raise SessionError(f"{problem}, and it is not overwritten: name another file") from problem
+        raise SessionError(
+            f"{path} exists already: append=True adds a run to it; another name, or no session at all, makes a new file"
+        )
+    return Recorder.create(path)
+
+
+def is_interactive() -> bool:
+    """Whether the code is typed in: a cell of a notebook is run again and again."""
+    ipython = sys.modules.get("IPython")
+    return hasattr(sys, "ps1") or (ipython is not None and ipython.get_ipython() is not None)
 
 
 def fresh_path(folder: Path | None = None) -> Path:
     """A session file that does not exist yet, named after the script and the time, in the current folder."""
-    script = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] not in ("", "-c", "-m") else "run"
-    stem = f"{script}-{time.strftime('%Y%m%d-%H%M%S')}"
+    stem = f"{_script()}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder = folder or Path.cwd()
     names = (f"{stem}.convdebug", *(f"{stem}-{number}.convdebug" for number in range(2, 1000)))
     return next(folder / name for name in names if not (folder / name).exists())
+
+
+def _script() -> str:
+    """The script, or the notebook where its server says which one it is."""
+    script = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] not in ("", "-c", "-m") else "run"
+    if script == "ipykernel_launcher":
+        script = Path(os.environ.get("JPY_SESSION_NAME", "notebook")).stem
+    return script
 
 
 def describe_loss(loss: Any) -> dict[str, Any]:

@@ -46,10 +46,13 @@ def judge(facts: Facts) -> Finding | None:
 
 
 def _explained(facts: Facts) -> bool:
-    """Whether dropout or augmentation makes training harder than evaluation."""
+    """Whether dropout or augmentation makes training harder than evaluation, or its loss holds more than that one."""
     kinds = {str(layer.get("kind")) for layer in facts.info.get("layers") or ()}
     augmented = str(facts.setting("data.augmentation") or "none") != "none"
-    return augmented or bool(facts.info.get("dropout")) or any(kind.startswith(NOISY_KINDS) for kind in kinds)
+    composed = bool((facts.info.get("loss") or {}).get("part"))  # and the evaluation's is torch's function alone
+    return (
+        augmented or composed or bool(facts.info.get("dropout")) or any(kind.startswith(NOISY_KINDS) for kind in kinds)
+    )
 
 
 def _around(curve: Curve, step: int, spacing: int) -> float:
@@ -83,6 +86,6 @@ RULE = Rule(
     remedies="Draw the split at random and by source; compare both splits.",
     source='Lecture, "Monitor and visualize the accuracy". Validation loss below '
     f"{BETTER} × the training loss before and after it at {LEAST_EVALUATIONS} evaluations, accuracy {BETTER_ACCURACY} "
-    "better; silent where dropout or augmentation is known.",
+    "better; silent where dropout, augmentation or further terms of the training loss are known.",
     judge=judge,
 )

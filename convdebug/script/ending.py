@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
+from convdebug.leaving import ended_by
+
 from .saying import flush
 
 OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -26,40 +28,49 @@ class Ending:
 
 
 def ending_of(start: Callable[[], None], stopped: Callable[[BaseException], bool]) -> Ending:
-    """Run a program to its end; `stopped` says of an exception that it is our own wish to stop."""
+    """Run a program to its end; `stopped` says of an exception that it is our own wish to stop.
+
+    Where the main thread has reached its end, the training may still go on in another one.
+    """
+    ending = _ending_of(start, stopped)
+    if ending.status != "finished":
+        return ending
+    waited = _ending_of(_wait_for_threads, stopped)
+    return ending if waited.status == "finished" else waited
+
+
+def _ending_of(act: Callable[[], None], stopped: Callable[[BaseException], bool]) -> Ending:
     try:
-        start()
-        _wait_for_threads()
+        act()
     except SystemExit as leave:
         return _left(leave)
     except KeyboardInterrupt as interruption:
         _show(interruption)
-        return Ending(130, "stopped", "interrupted from the keyboard")
+        return Ending(130, *ended_by(interruption))
     except BaseException as error:
         if stopped(error):
             return Ending(0, "stopped", str(error))
         _show(error)
-        return Ending(1, "crashed", f"{type(error).__name__}: {error}", error)
+        status, reason = ended_by(error)
+        return Ending(1, status, reason, error if status == "crashed" else None)
     return Ending(0)
 
 
 def _left(leave: SystemExit) -> Ending:
-    """`sys.exit()`: a number, nothing, or a text that Python prints and turns into 1."""
-    code = leave.code
-    if code is None:
-        return Ending(0)
-    if not isinstance(code, int):
-        flush(sys.stdout)
-        with contextlib.suppress(AttributeError, OSError, ValueError):
-            print(code, file=sys.stderr)
-        return Ending(1, "stopped", f"the script ended itself: {code}")
-    if code == 0:
-        return Ending(0)
-    return Ending(code & 0xFF, "stopped", f"the script ended itself with exit code {code}")
+    """`sys.exit()` with its code; a text is printed, as Python does."""
+    status, reason = ended_by(leave)
+    if leave.code is None or isinstance(leave.code, int):
+        return Ending((leave.code or 0) & 0xFF, status, reason)
+    flush(sys.stdout)
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        print(leave.code, file=sys.stderr)
+    return Ending(1, status, reason)
 
 
 def _wait_for_threads() -> None:
-    """As Python does before it leaves: the training may run in a thread of the script's own."""
+    """As Python does before it leaves: pools of workers are told to end, then all threads are waited for."""
+    for tell in reversed(getattr(threading, "_threading_atexits", ())):
+        tell()
     for thread in threading.enumerate():
         if thread is not threading.main_thread() and not thread.daemon:
             thread.join()

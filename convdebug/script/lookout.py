@@ -19,20 +19,17 @@ from convdebug.instruments.backward import listen_to_tensors, stop_listening_to_
 from convdebug.instruments.home import claim, is_elsewhere
 from convdebug.instruments.losses import hold, let_go
 from convdebug.instruments.pending import first_of
-from convdebug.watch import TrainingStopped, Watch, is_watched, watch
-from convdebug_sessions import RunRecorder
+from convdebug.watch import TrainingStopped, Watch, is_watched
 
 from .criteria import Criteria
 from .doors import Doors
 from .finding import family_of, parameters_of
 from .limits import Limits, ScriptStopped
-from .living import LivingModules, LivingOptimizers
+from .living import LivingModules
 from .loose import LooseTensors, leaves_of
-from .lost import LostWatches
-from .rounds import Round
+from .models import StartRun, WatchedModels
 from .wrapping import telling, telling_result
 
-StartRun = Callable[[str, dict[str, Any]], RunRecorder]
 PATIENCE = 64
 """So many backward passes without any step of an optimizer are taken for accumulation; beyond, each is a step."""
 
@@ -47,29 +44,33 @@ class Lookout:
     """
 
     def __init__(self, start_run: StartRun, limits: Limits, say: Callable[[str], None]) -> None:
-        self.watches: list[Watch] = []
-        self.runs: list[int] = []
         self.backwards = 0
-        self._start_run, self._limits, self._say = start_run, limits, say
-        self._lost = LostWatches()
-        self._unwatchable: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+        self._limits, self._say = limits, say
+        self._models = WatchedModels(start_run, limits, say, self._stepped)
         self._doors = Doors(self._entered)
         self._criteria = Criteria()
         self._looked_for_criteria = False
-        self._optimizers = LivingOptimizers()
         self._modules = LivingModules()
         self._optimizers_made = 0
         self._makers: weakref.WeakKeyDictionary[Optimizer, int] = weakref.WeakKeyDictionary()
         self._settled: weakref.WeakSet[Optimizer] = weakref.WeakSet()
-        self._rounds: dict[int, Round] = {}
         self._stepping: list[Optimizer] = []
         self._hooks: list[RemovableHandle] = []
         self._originals: list[Any] = []
-        self._names: dict[str, int] = {}
         self._compiles = self._adversarial = False
         self._blind = False
         self._stopped: str | None = None
         self._said_elsewhere = False
+
+    @property
+    def watches(self) -> list[Watch]:
+        """Those that go on."""
+        return self._models.watches
+
+    @property
+    def runs(self) -> list[int]:
+        """The run of every model that was ever watched."""
+        return self._models.runs
 
     # coming and going
 
@@ -99,8 +100,8 @@ class Lookout:
         self._doors.close()
         self._criteria.close()
         for each in list(self.watches):
-            self._guarded_of(each, self._end, each, status, reason, error)
-        self._lost.finish(status, reason)
+            self._models.guarded(each, self._end, each, status, reason, error)
+        self._models.lost.finish(status, reason)
         self._blind = True
 
     def _end(self, watched: Watch, status: str, reason: str | None, error: BaseException | None) -> None:
@@ -130,19 +131,6 @@ class Lookout:
             for each in self.watches:
                 each.event("instrument-failed", instrument="lookout", message=f"{type(problem).__name__}: {problem}")
 
-    def _guarded_of(self, watched: Watch, act: Callable[..., None], *about: Any) -> None:
-        """What goes wrong with one model ends the watching of that one."""
-        try:
-            act(*about)
-        except Exception as problem:
-            self._lose(watched, f"{type(problem).__name__}: {problem}")
-
-    def _lose(self, watched: Watch, message: str) -> None:
-        if watched in self.watches:
-            self.watches.remove(watched)
-            self._say(f"{_kind(watched.model)} goes on unwatched from here: {message}")
-            self._lost.add(watched, message)
-
     # finding what is trained
 
     def _made(self, optimizer: Optimizer) -> None:
@@ -157,7 +145,7 @@ class Lookout:
             self._say("training in a second thread is not watched")
 
     def _take_in(self, optimizer: Optimizer) -> None:
-        self._optimizers.append(optimizer)
+        self._models.optimizers.append(optimizer)
         self._makers[optimizer] = threading.get_ident()
         self._optimizers_made += 1
         if self._is_settled(optimizer):
@@ -170,7 +158,7 @@ class Lookout:
         """Whether every parameter of the optimizer belongs to models that are watched."""
         if optimizer in self._settled:
             return True
-        known = {id(parameter) for each in self.watches for parameter in each.model.parameters()}
+        known = self._models.parameters()
         if known and all(id(parameter) in known for parameter in parameters_of(optimizer)):
             self._settled.add(optimizer)
             return True
@@ -192,61 +180,7 @@ class Lookout:
             self._watch(module)
 
     def _watch(self, module: nn.Module, note: str | None = None, hooks: bool = True) -> list[Watch]:
-        """Begin to watch a model; an empty list, and a word, where that fails."""
-        self._end_idle()
-        if module in self._unwatchable:
-            return []
-        kind = _kind(module)
-        run = self._start_run(self._name(kind), {"source": "run"})
-        self.runs.append(run.id)
-        try:
-            return [self._watched(module, run, note, hooks)]
-        except Exception as problem:
-            self._unwatchable.add(module)
-            message = f"{type(problem).__name__}: {problem}"
-            self._say(f"{kind} goes unwatched: {message}")
-            run.event("instrument-failed", 0, instrument="lookout", message=message)
-            run.finish("stopped", f"could not be watched: {message}")
-            return []
-
-    def _watched(self, module: nn.Module, run: RunRecorder, note: str | None, hooks: bool) -> Watch:
-        own = {id(parameter) for parameter in module.parameters()}
-        holding = [each for each in self._optimizers if any(id(p) in own for p in parameters_of(each))]
-        watched = watch(
-            module,
-            LivingOptimizers(holding),
-            session=run,
-            overhead_budget=self._limits.overhead_budget,
-            every=self._limits.every,
-            checkpoints=self._limits.checkpoints,
-            stepped=self._stepped,
-            hooks=hooks,
-        )
-        self._rounds[id(watched)] = Round(by_backward=not holding)
-        try:
-            watched.start()
-        except Exception:
-            watched.abandon()
-            raise
-        self.watches.append(watched)
-        if self._stepping and self._stepping[0] in watched.optimizers:
-            watched.join_step()
-        if note is not None:
-            watched.event("note", text=note)
-            self._say(note)
-        return watched
-
-    def _end_idle(self) -> None:
-        """Models whose optimizers are gone are trained no more (the folds of a cross-validation): let go of them."""
-        for each in list(self.watches):
-            if each.number and not each.optimizers and not self._rounds[id(each)].by_backward:
-                each.finish()
-                self.watches.remove(each)
-                del self._rounds[id(each)]
-
-    def _name(self, name: str) -> str:
-        count = self._names[name] = self._names.get(name, 0) + 1
-        return name if count == 1 else f"{name} {count}"
+        return self._models.begin(module, note, hooks, self._stepping[0] if self._stepping else None)
 
     # backward passes
 
@@ -255,7 +189,7 @@ class Lookout:
             return
         if begins:
             self.backwards += 1
-            self._lost.silence()
+            self._models.lost.silence()
             return
         self._guarded(self._look_after_backward, tensors, gradients)
         self._step_by_backward()
@@ -266,22 +200,22 @@ class Lookout:
             self._looked_for_criteria = True
             self._criteria.find(self._modules.known())
         near = {threading.get_ident(), threading.main_thread().ident}
-        for optimizer in self._optimizers:
+        for optimizer in self._models.optimizers:
             if self._makers.get(optimizer) not in near:  # trained in its own thread, where its gradients come and go
                 continue
             if not self._is_settled(optimizer) and any(each.grad is not None for each in parameters_of(optimizer)):
                 self._settled.add(optimizer)
                 for each in self._settle(parameters_of(optimizer)):
-                    self._guarded_of(each, each.hear_late, tensors, gradients)
+                    self._models.guarded(each, each.hear_late, tensors, gradients)
         first = first_of(tensors)
         if not self._optimizers_made and not self.watches and first is not None:
             leaves = [each for each in leaves_of(first) if each.grad is not None]
             for each in self._settle(leaves):
-                self._rounds[id(each)].by_backward = True
-                self._guarded_of(each, each.hear_late, tensors, gradients)
+                self._models.rounds[id(each)].by_backward = True
+                self._models.guarded(each, each.hear_late, tensors, gradients)
 
     def _settle(self, parameters: list[Tensor]) -> list[Watch]:
-        known = {id(parameter) for each in self.watches for parameter in each.model.parameters()}
+        known = self._models.parameters()
         family = family_of([each for each in parameters if id(each) not in known], self._modules.known())
         made: list[Watch] = []
         for module in family.roots_unheard():
@@ -305,7 +239,7 @@ class Lookout:
         if self._blind:
             return
         for each in list(self.watches):
-            now = self._rounds[id(each)]
+            now = self._models.rounds[id(each)]
             now.waiting_backwards += 1
             if not now.by_backward and each.number == 0 and now.waiting_backwards > PATIENCE and each.pending:
                 now.by_backward = True
@@ -323,7 +257,7 @@ class Lookout:
         self._stepping.append(optimizer)
         if len(self._stepping) == 1:
             for each in list(self.watches):
-                if id(optimizer) in self._rounds[id(each)].done:
+                if id(optimizer) in self._models.rounds[id(each)].done:
                     self._count_step(each)
 
     def _step_ended(self, optimizer: Optimizer) -> None:
@@ -332,16 +266,16 @@ class Lookout:
 
     def _stepped(self, watched: Watch, optimizer: Optimizer) -> None:
         """An optimizer of a watched model has stepped; one inside another's step is a part of it."""
-        if self._stepping or self._blind or watched in self._lost:
+        if self._stepping or self._blind or watched in self._models.lost:
             return
-        now = self._rounds[id(watched)]
+        now = self._models.rounds[id(watched)]
         now.by_backward = False
         now.done.add(id(optimizer))
         if now.complete({id(each) for each in watched.optimizers}):
             self._count_step(watched)
 
     def _count_step(self, watched: Watch) -> None:
-        now = self._rounds[id(watched)]
+        now = self._models.rounds[id(watched)]
         if now.done:
             now.close()
             self._step(watched)
@@ -352,7 +286,7 @@ class Lookout:
         except TrainingStopped as stop:
             self._stopped = str(stop)
         except Exception as problem:
-            self._lose(watched, f"{type(problem).__name__}: {problem}")
+            self._models.lose(watched, f"{type(problem).__name__}: {problem}")
         for each in self.watches if len(self.watches) > 1 else ():
             each.others_stepped()
             if each.discarded > FEW and not self._adversarial:
@@ -368,7 +302,3 @@ class Lookout:
         self._adversarial = True
         for each in self.watches:
             each.run.update_info(adversarial=True)
-
-
-def _kind(module: nn.Module) -> str:
-    return "tensors" if isinstance(module, LooseTensors) else type(unwrapped(module)).__name__

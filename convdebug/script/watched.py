@@ -34,6 +34,12 @@ class WatchedProgram:
         self._open_session, self._limits = open_session, limits
         self._search_path = list(sys.path)
         self._bad_use: UserError | None = None
+        self._process = os.getpid()
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is a child that the script has forked: the recording is its parent's."""
+        return os.getpid() != self._process
 
     def run(self, find: Callable[[], Program]) -> Ending:
         """Run what `find` finds, to its end; the runs in the session are ended as the program ended."""
@@ -57,6 +63,8 @@ class WatchedProgram:
 
     def _end(self, ending: Ending) -> None:
         """Complete the session; if that fails, the script has still ended as it did."""
+        if self.is_forked:
+            return
         lookout, recorder = self.lookout, self.recorder
         try:
             if lookout is not None:

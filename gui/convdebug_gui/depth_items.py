@@ -11,7 +11,8 @@ import pyqtgraph as pg
 from PyQt6.QtCore import QPointF, QRectF, Qt
 from PyQt6.QtGui import QColor, QFontMetricsF, QPainter, QPolygonF
 
-from convdebug_gui.plot_items import Overlay, crisp_pen, polygon_from
+from convdebug_gui.curve_items import polygon_from
+from convdebug_gui.plot_items import Overlay, crisp_pen
 from convdebug_gui.theme import mix, theme, with_alpha
 
 BASELINE = 0.82

@@ -241,7 +241,7 @@ class Frame(QWidget):
     def _what_runs(self) -> tuple[str, str]:
         bench = self.workbench
         if bench is not None and bench.engines:
-            if bench.path in bench.engines:
+            if bench.path is not None and bench.path in bench.engines:
                 return bench.path.stem, bench.progress_words()
             return next(iter(bench.engines)).stem, ""
         wizard = self.wizard

@@ -137,3 +137,11 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(total, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def how_far(reading: Reading | None) -> str:
+    """How far a run is, in words."""
+    if reading is None:
+        return "starting"
+    of = f" of {reading.planned:,}" if reading.planned else ""
+    return f"step {reading.step:,}{of}".replace(",", " ")

@@ -5,25 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from PyQt6.QtCore import QSettings, QTimer, pyqtSignal
+from PyQt6.QtCore import QSettings, pyqtSignal
 from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
 from convdebug_gui.banner import Banner
 from convdebug_gui.description import Description
 from convdebug_gui.engine_process import Ending, EngineProcess, Outcome, log_path, read_tail
+from convdebug_gui.engines import Engines, FirstRun
 from convdebug_gui.fields import flat
 from convdebug_gui.live_control import LiveControl, State
 from convdebug_gui.main_window import MainWindow
 from convdebug_gui.notices import Notice, of_crash, of_outcome, refused, session_gone, writer_gone
 from convdebug_gui.places import new_session
-from convdebug_gui.reading import Reading, live_values, read, wished_values
+from convdebug_gui.reading import Reading, how_far, live_values, read, wished_values
 from convdebug_gui.run_form import RunForm
 from convdebug_gui.script_runs import RUN_TIP, fixed_fields, form_words, is_of_script, told_of_script
 from convdebug_gui.session_model import SessionModel
 from convdebug_sessions import Run, Session, SessionError
-
-WAIT_MS = 60
-TRAININGS = ("train", "watch", "run", "branch")
 
 
 class Workbench(QWidget):
@@ -42,18 +40,16 @@ class Workbench(QWidget):
         super().__init__(parent)
         self._description, self._folder = description, folder
         self.path: Path | None = None
-        self.engines: dict[Path, EngineProcess] = {}
+        self.engines = Engines()
         self._was_live = self._stopping = False
         self._reading: Reading | None = None
-        self._runs_before = 0
         self.model = SessionModel(self)
         self.form = RunForm()
         self.live = LiveControl()
         self.banner = Banner()
         self.main = MainWindow(self.model, settings)
-        self._waiting = QTimer(self)
-        self._waiting.setInterval(WAIT_MS)
-        self._waiting.timeout.connect(self._look_for_session)
+        self._first_run = FirstRun(self)
+        self._first_run.there.connect(self._on_first_run)
         self._lay_out()
         self._connect()
         self._take_description()
@@ -106,6 +102,7 @@ class Workbench(QWidget):
     def fresh(self) -> None:
         """An empty bench for a new run, the form as it stands; trainings that go on, go on."""
         self.path = None
+        self._first_run.stop()
         self.model.close()
         self.banner.show_notice(None)
         self.form.show_script("")
@@ -120,6 +117,7 @@ class Workbench(QWidget):
         session = self.model.session
         if session is None:
             return
+        self._first_run.stop()
         self.path, self._was_live, self._stopping = session.path, self.model.live, False
         self.banner.show_notice(None)
         self._on_run_changed()
@@ -170,21 +168,17 @@ class Workbench(QWidget):
         self.banner.show_notice(None)
         self.model.close()
         self.path, self._was_live, self._stopping = path, False, False
-        self._runs_before = _run_count(path)
+        self._first_run.expect(path)
         self.engines[path] = engine = EngineProcess(self)
         engine.finished.connect(self._on_finished)
         engine.start(["train", *arguments, "--session", str(path)], path)
         self.main.deck.setFocus()  # the keys of the panels work from here on, whatever was typed in before
-        self._waiting.start()
+        self._first_run.wait()
         self._refresh()
 
-    def _look_for_session(self) -> None:
-        """The engine takes a while to load; its session is opened as soon as there is a run in it."""
-        if self.path is None or self.engine is None:
-            self._waiting.stop()
-        elif _run_count(self.path) > self._runs_before:
-            self._waiting.stop()
-            self.open(self.path)
+    def _on_first_run(self, path: Path) -> None:
+        if path == self.path and self.engine is not None:
+            self.open(path)
 
     def stop(self) -> None:
         """End the run that is on screen, kindly."""
@@ -266,20 +260,18 @@ class Workbench(QWidget):
     # endings
 
     def _on_finished(self, outcome: Outcome) -> None:
-        engine = self.sender()
-        path = next((path for path, each in self.engines.items() if each is engine), None)
+        path = self.engines.take_out(self.sender())
         if path is None:
             return
-        self.engines.pop(path).deleteLater()
         if path == self.path:
             self._conclude(outcome)
         self.ended.emit(outcome)
 
     def _conclude(self, outcome: Outcome) -> None:
         """The engine of the session on screen has ended: show the last of it, and why."""
-        self._waiting.stop()
+        self._first_run.stop()
         assert self.path is not None
-        if self.model.session is None and _run_count(self.path) > self._runs_before:
+        if self.model.session is None and self._first_run.is_there:
             self.open(self.path)
         self.model.tick()
         self._was_live = self._stopping = False
@@ -307,22 +299,18 @@ class Workbench(QWidget):
 
     def close_down(self) -> None:
         """Leave nothing behind: no process, no timer, no open file."""
-        self._waiting.stop()
+        self._first_run.stop()
         self.close_engines()
         self.model.close()
         self.main.close()
 
     def close_engines(self) -> None:
         """End every engine of this window at once."""
-        for engine in self.engines.values():
-            engine.kill()
-        self.engines = {}
+        self.engines.kill()
 
     def let_go(self) -> None:
         """Leave every training running on its own."""
-        for engine in self.engines.values():
-            engine.let_go()
-        self.engines = {}
+        self.engines.let_go()
 
     def stop_all(self) -> None:
         """End every training of this window kindly; `ended` comes for each."""
@@ -334,19 +322,4 @@ class Workbench(QWidget):
 
     def progress_words(self) -> str:
         """How far the run is, for the question at closing."""
-        reading = self._reading
-        if reading is None:
-            return "starting"
-        of = f" of {reading.planned:,}" if reading.planned else ""
-        return f"step {reading.step:,}{of}".replace(",", " ")
-
-
-def _run_count(path: Path) -> int:
-    """How many trainings a session holds; none where it cannot be read (yet)."""
-    if not path.exists():
-        return 0
-    try:
-        with Session.open(path) as session:
-            return sum(run.kind in TRAININGS for run in session.runs)
-    except SessionError:
-        return 0
+        return how_far(self._reading)

@@ -126,10 +126,12 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
+        if error is None or kind is None or (isinstance(error, SystemExit) and not error.code):
             self.close()
-        elif issubclass(kind, KeyboardInterrupt):
+        elif isinstance(error, KeyboardInterrupt):
             self._end("stopped", "interrupted from the keyboard")
+        elif isinstance(error, SystemExit):
+            self._end("stopped", f"the script ended itself: {error.code}")
         else:
             self._end("crashed", f"{kind.__name__}: {error}")
 

@@ -268,3 +268,17 @@ def test_a_single_small_batch_that_was_all_right(written, synthetic):
     right[[100, 400, 800, 1200, 1600]] = [0.5, 0.75, 0.875, 0.875, 1.0]
     groups = ({"train/loss": synthetic.falling(2000)}, {"train/accuracy": right})
     assert severe(written(*groups, {"val/loss": losses, "val/accuracy": accuracies})) == []
+
+
+@pytest.mark.parametrize("part", [None, "mse_loss"])
+def test_a_training_loss_with_further_terms_is_not_compared_with_the_function_alone(part, tmp_path):
+    training = noisy(np.linspace(3.0, 2.0, 400))
+    loss = {"name": "own", "reduction": "own", "part": part} if part else {"name": "mse_loss", "reduction": "mean"}
+    with Recorder.create(tmp_path / "run.convdebug") as recorder:
+        run = recorder.start_run("watch", info={"loss": loss})
+        run.group(["train/loss"]).extend(np.arange(400), training[:, None])
+        run.group(["val/loss"]).extend(np.arange(49, 400, 50), training[49::50, None] / 2)
+        run.finish()
+    with Session.open(tmp_path / "run.convdebug") as session:
+        found = [diagnosis.rule for diagnosis in diagnose(session)]
+    assert ("validation-better-than-train" in found) == (part is None)

@@ -9,7 +9,8 @@ from PyQt6.QtCore import Qt
 
 from convdebug_gui.engine_process import EngineProcess
 from convdebug_gui.frame import Frame
-from convdebug_gui.live_control import LiveControl, State, turned
+from convdebug_gui.live_control import LiveControl, State
+from convdebug_gui.live_field import turned
 from convdebug_gui.reading import Reading, count, duration, live_values
 from convdebug_gui.workbench import Workbench
 from convdebug_sessions import Session

@@ -10,9 +10,9 @@ from PyQt6.QtGui import QColor
 from PyQt6.QtWidgets import QVBoxLayout
 
 from convdebug_gui.controls import Legend, label
+from convdebug_gui.curve_items import Gap, Stroke, Strokes
 from convdebug_gui.curves import EMPTY, Curve, means, nearest_index, smooth
 from convdebug_gui.panels.base import Panel, Table, joined
-from convdebug_gui.plot_items import Gap, Stroke, Strokes
 from convdebug_gui.plotting import Chart
 from convdebug_gui.session_model import SessionModel
 from convdebug_gui.theme import theme, with_alpha

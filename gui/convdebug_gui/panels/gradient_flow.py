@@ -12,8 +12,9 @@ from convdebug_gui.controls import label
 from convdebug_gui.curves import log10
 from convdebug_gui.layers import Layer
 from convdebug_gui.panels.base import Panel, Table
-from convdebug_gui.plot_items import Bars, HeatMap, depth_color
+from convdebug_gui.plot_items import depth_color
 from convdebug_gui.plotting import Chart
+from convdebug_gui.row_items import Bars, HeatMap
 from convdebug_gui.session_model import SessionModel
 from convdebug_gui.ticks import finite_range, short_number, step_number
 

@@ -10,9 +10,10 @@ from PyQt6.QtGui import QAction, QActionGroup, QColor
 from PyQt6.QtWidgets import QHBoxLayout, QMenu, QSlider, QVBoxLayout, QWidget, QWidgetAction
 
 from convdebug_gui.controls import IconButton, Legend, Switch, label
+from convdebug_gui.curve_items import Stroke, Strokes
 from convdebug_gui.curves import EMPTY, Curve, envelope, log10, means, nearest_index, smooth
 from convdebug_gui.panels.base import Panel, Table, joined
-from convdebug_gui.plot_items import Change, Level, Stroke, Strokes
+from convdebug_gui.plot_items import Change, Level
 from convdebug_gui.plotting import Chart
 from convdebug_gui.session_model import SessionModel
 from convdebug_gui.theme import theme, with_alpha

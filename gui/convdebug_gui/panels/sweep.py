@@ -12,9 +12,10 @@ from PyQt6.QtCore import QPointF, QRectF
 from PyQt6.QtGui import QColor, QPainter
 from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
+from convdebug_gui.curve_items import Gap, Stroke, Strokes
 from convdebug_gui.curves import log10
 from convdebug_gui.panels.base import Table
-from convdebug_gui.plot_items import Gap, Overlay, Stroke, Strokes, crisp_pen
+from convdebug_gui.plot_items import Overlay, crisp_pen
 from convdebug_gui.plotting import Chart
 from convdebug_gui.reading import rate_of
 from convdebug_gui.session_model import SessionModel

@@ -10,10 +10,11 @@ from PyQt6.QtGui import QColor
 from PyQt6.QtWidgets import QVBoxLayout
 
 from convdebug_gui.controls import label
+from convdebug_gui.curve_items import Stroke, Strokes
 from convdebug_gui.curves import log10
 from convdebug_gui.layers import Layer
 from convdebug_gui.panels.base import Panel, Table
-from convdebug_gui.plot_items import Stroke, Strokes, depth_color
+from convdebug_gui.plot_items import depth_color
 from convdebug_gui.plotting import Chart
 from convdebug_gui.session_model import SessionModel
 from convdebug_gui.theme import theme, with_alpha
