@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from convdebug.checks.bench import Bench, Outcome, Skipped
-from convdebug.search.rates import Rate, by_rate
+from convdebug.search.rates import Rate, by_rate, rate_matters
 from convdebug.search.short_training import isolated, rate_of
 from convdebug.search.sweep import ENOUGH_STEPS, HIGH, LOW, SweepResult, lr_sweep
 from convdebug_sessions import Diagnosis, Remedy
@@ -31,6 +31,8 @@ def run(bench: Bench) -> Outcome:
             f"brought the loss down: too few to tell (a larger --budget gives more)"
         )
     rates = by_rate(result.trials)
+    if not rate_matters(result.trials) and any(rate.status == "ok" for rate in rates):
+        raise Skipped(result.suggestion.why)
     measured = result.as_json() | {"own_rate": own, "steps": result.plan.steps, "batch_size": result.plan.batch_size}
     return Outcome(_summary(result, rates, own), measured, _expected(result), _diagnoses(bench, result, rates, own))
 

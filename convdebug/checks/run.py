@@ -164,6 +164,8 @@ def _judged(check: Check, bench: Bench, before: Sequence[CheckResult]) -> CheckR
             outcome = check.run(bench)
     except Skipped as reason:
         return _result(check, bench, "skip", Outcome(f"skipped: {reason}"))
+    except UserError as error:
+        return _result(check, bench, "error", Outcome(_one_line(str(error))))
     except Exception as error:
         bench.run.event("crash", None, type=type(error).__name__, message=str(error), traceback=traceback.format_exc())
         return _result(check, bench, "error", Outcome(f"{type(error).__name__}: {_one_line(str(error))}"))
