@@ -9,6 +9,7 @@ import torch
 
 from convdebug.batches import call_model, split_batch
 from convdebug.checks.bench import Bench, Outcome, Skipped
+from convdebug.checks.chart import Chart
 from convdebug.rules.initial_loss_off import severity_of
 from convdebug.search.short_training import held_batches, seed_all
 from convdebug.target import Target, is_binary_entropy
@@ -28,6 +29,7 @@ def run(bench: Bench) -> Outcome:
     labels = split_batch(batches[0])[1]
     chance = _chance(plain, scores, labels)
     loss, spread = float(np.mean(losses)), float(np.std(losses))
+    _draw(bench, losses, chance)
     diagnoses = _diagnoses(bench, plain, loss, chance, scores, labels)
     measured = {"loss": loss, "spread": spread, "ratio": loss / chance if chance else math.nan, "losses": losses}
     return Outcome(_summary(plain, loss, spread, chance, len(losses)), measured, {"loss": chance}, diagnoses)
@@ -50,6 +52,11 @@ def _losses(bench: Bench, target: Target, batches: Sequence[Any]) -> tuple[list[
         if bench.time_left < 0:
             break
     return losses, scores
+
+
+def _draw(bench: Bench, losses: Sequence[float], chance: float | None) -> None:
+    names = [str(number) for number in range(1, len(losses) + 1)]
+    bench.draw(Chart("loss", {"first loss": losses}, "fresh start", names=names, level=chance, level_name="chance"))
 
 
 def _chance(target: Target, scores: Any, labels: Any) -> float | None:

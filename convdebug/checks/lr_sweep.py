@@ -31,7 +31,7 @@ def run(bench: Bench) -> Outcome:
             f"brought the loss down: too few to tell (a larger --budget gives more)"
         )
     rates = by_rate(result.trials)
-    if not rate_matters(result.trials) and any(rate.status == "ok" for rate in rates):
+    if not rate_matters(result.trials):
         raise Skipped(result.suggestion.why)
     measured = result.as_json() | {"own_rate": own, "steps": result.plan.steps, "batch_size": result.plan.batch_size}
     return Outcome(_summary(result, rates, own), measured, _expected(result), _diagnoses(bench, result, rates, own))

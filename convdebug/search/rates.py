@@ -102,7 +102,9 @@ def by_rate(trials: Sequence[Trial]) -> list[Rate]:
 
 
 def rate_matters(trials: Sequence[Trial]) -> bool:
-    """Whether different rates gave different losses; also true where no seed was tried at two rates."""
+    """Whether different rates gave different losses; taken to be so where nothing moved or each seed has one rate."""
+    if not any(trial.status == "ok" for trial in trials):
+        return True
     by_seed: dict[int, list[float]] = {}
     for trial in trials:
         by_seed.setdefault(trial.seed, []).append(trial.last_loss)
