@@ -76,12 +76,13 @@ def run(bench: Bench) -> Outcome:
         if pairs[-1].better or pairs[-1].output_varies is False:
             break
     best = _best(pairs)
-    _tell(bench, best)
+    _draw(bench, best)
     require_numbers(bench, best.real, batches, target=target)
     if best.lost:
         raise Skipped("a training on blank inputs comes to losses that are no numbers, so there is nothing to compare")
     real, empty = best.last
     _require_progress(best, real, empty)
+    _tell(bench, best)
     measured = {
         "real": real,
         "blank": empty,
@@ -218,11 +219,15 @@ def _varies(bench: Bench, learner: Learner, batch: Any) -> bool | None:
 
 
 def _tell(bench: Bench, pair: Pair) -> None:
+    """What the rule judges."""
     real, blank = pair.last
     bench.run.event(
         "input-independence", 0, real=real, blank=blank, first=pair.real[0], steps=len(pair.real),
         varies=pair.output_varies, optimizer=pair.optimizer,
     )  # fmt: skip
+
+
+def _draw(bench: Bench, pair: Pair) -> None:
     group = bench.run.group(("train/loss", "loss/blank"))
     for step, row in enumerate(zip(pair.real, pair.blank, strict=True)):
         group.append(step, row)
