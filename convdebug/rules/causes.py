@@ -185,7 +185,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     ),
     "train-val-overlap": ("validation-better-than-train",),
     "non-finite-activation": ("non-finite-gradient", "loss-diverged"),
-    "non-finite-gradient": ("loss-diverged",),
+    "non-finite-gradient": ("loss-diverged", "steps-skipped"),
     "non-finite-update": ("loss-diverged",),
     "initial-loss-off": (),
 }

@@ -215,3 +215,33 @@ def test_a_network_that_is_defined_for_positive_inputs_alone_does_not_mix_its_ba
 def test_weight_decay_that_overshoots_is_not_said_to_have_no_effect(tmp_path):
     made = target(make_optimizer=lambda parameters: plain(parameters, 1e6))
     assert checked(tmp_path, made, "regularization-raises-loss").checks[0].status == "pass"
+
+
+def test_a_scaler_that_looks_for_its_scale_fails_no_check_of_parameters(tmp_path):
+    count = itertools.count()
+
+    def step(model, batch, loss_of, optimizer):
+        optimizer.zero_grad()
+        loss = loss_of(model(batch[0]), batch[1])
+        loss.backward()
+        if next(count) < 2:
+            model[0].weight.grad[0] = math.inf
+        else:
+            optimizer.step()
+        return loss
+
+    assert checked(tmp_path, target(train_step=step), "parameters").checks[0].status == "pass"
+
+
+def test_an_infinite_gradient_is_not_blamed_on_the_rate(tmp_path):
+    def step(model, batch, loss_of, optimizer):
+        optimizer.zero_grad()
+        loss = loss_of(model(batch[0]), batch[1])
+        loss.backward()
+        model[0].weight.grad[0] = math.inf
+        optimizer.step()
+        return loss
+
+    for result in checked(tmp_path, target(train_step=step), "parameters", "short-run").checks:
+        assert rules_of(result)[0] == "non-finite-gradient"
+        assert "learning-rate-too-high" not in rules_of(result)
