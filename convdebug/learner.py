@@ -1,6 +1,7 @@
 """One step and one evaluation of a target: device, mixed precision, clipping, schedule, or the user's own step."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import Any
 
 import torch
@@ -54,9 +55,7 @@ class Learner:
             self.right = self.penalty = None
             with users_code(f"train_step of {self.target.name}"):
                 loss = self.target.train_step(self.model, batch, self.target.loss, self.optimizer)
-            if loss is None:
-                raise UserError(f"train_step of {self.target.name} returned None, not its loss")
-            self.loss = loss.detach() if isinstance(loss, Tensor) else loss
+            self.loss = returned_loss(loss, self.target.name)
             return
         if isinstance(self.optimizer, torch.optim.LBFGS):
             self.optimizer.step(lambda: self._backward(batch))
@@ -129,6 +128,31 @@ class Learner:
             self.model.train(mode)
         mean = float(total) / examples if examples else float("nan")
         return mean, float(right) / judged if judged else None
+
+
+def returned_loss(value: Any, target: str) -> Tensor:
+    """What a train_step returned as one number; UserError for anything that is not one."""
+    if isinstance(value, Real):
+        return torch.tensor(float(value))
+    if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
+        return value.detach().reshape(())
+    raise UserError(
+        f"train_step of {target} returned {_named(value)}, not its loss: it must return one number, as a tensor of "
+        "one element or a float"
+    )
+
+
+def _named(value: Any) -> str:
+    """`None`, `a dict (loss, scores)`, `a tuple of 2`, `a tensor of shape (32,)`, or the type."""
+    if value is None:
+        return "None"
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)}" + (" of complex numbers" if value.is_complex() else "")
+    if isinstance(value, Mapping):
+        return f"a {type(value).__name__} ({', '.join(map(str, list(value)[:4]))})"
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a value of type {type(value).__name__}"
 
 
 def right_answers(scores: Any, labels: Any, ignored: int | None = None) -> Tensor | None:

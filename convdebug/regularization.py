@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
 
 def off(target: Target) -> Target:
-    """The target with dropout modules and weight decay at 0; ``kept`` names the randomness that stays."""
+    """The target without penalty, dropout modules and weight decay at 0; ``kept`` names the randomness that stays."""
     plain = replace(
-        target, make_model=_without_dropout(target.make_model), make_optimizer=_without_decay(target.make_optimizer)
+        target,
+        make_model=_without_dropout(target.make_model),
+        make_optimizer=_without_decay(target.make_optimizer),
+        penalty=None,
     )
     return replace(plain, kept=tuple(_what_stays(plain)))
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from convdebug.checks.bench import Bench, Outcome, Skipped
+from convdebug.checks.bench import Bench, NotFinite, Outcome, Skipped
 from convdebug.checks.chart import Chart
+from convdebug.checks.not_finite import told
 from convdebug.checks.probing import listed
+from convdebug.checks.standing import Standing
 from convdebug.learner import Learner
 from convdebug.search.short_training import held_batches, rate_of, seed_all
 from convdebug.watch import watch
@@ -20,17 +20,6 @@ from convdebug_sessions import Diagnosis, Remedy, Session
 BATCHES = 6
 RULES = ("vanishing-activations", "exploding-activations", "saturated-units", "dead-relu")
 _ALIKE = 1e-6
-
-
-class Standing(torch.optim.Optimizer):
-    """Steps like any optimizer and leaves every weight as it is."""
-
-    def __init__(self, parameters: Sequence[nn.Parameter], lr: float) -> None:
-        super().__init__(parameters, {"lr": lr})
-
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Ask the closure for the loss, where there is one."""
-        return closure() if closure is not None else None
 
 
 def run(bench: Bench) -> Outcome:
@@ -42,6 +31,9 @@ def run(bench: Bench) -> Outcome:
     learner = Learner(bench.target, model, Standing(parameters, _own_rate(bench, model)), bench.device)
     batches = held_batches(bench.target, BATCHES, bench.device)
     _watch(bench, learner, batches)
+    origin = told(bench, bench.run.id)
+    if origin:
+        raise NotFinite("values are not finite before any update", origin)
     diagnoses = bench.ask_rules(*RULES) + _symmetric(bench, twin_layers(model))
     layers = _layers(bench)
     if not layers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -13,13 +14,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from convdebug.batches import generator, seeded
 from convdebug.checks.bench import Bench, Outcome, Skipped
 from convdebug.checks.chart import Chart
-from convdebug.checks.probing import few_examples, mapped, moved, scores_of, tensors_in
+from convdebug.checks.not_finite import require_finite_output
+from convdebug.checks.probing import few_examples, mapped, moved, sample, scores_of, tensors_in
 from convdebug.instruments.anatomy import first_tensor
 
 EXAMPLES = 6
 MIXED = 1e-4
 """Influence of the other examples against an example's own; rounding reaches 1e-6."""
+FACTORS = (-1.5, 1.0)
+"""The other examples are turned around; as they are where the network gives no number for that (roots of pixels)."""
 _FLOOR = 1e-12
+_WHEN = "in evaluation mode, before any update"
 
 
 def run(bench: Bench) -> Outcome:
@@ -27,6 +32,8 @@ def run(bench: Bench) -> Outcome:
     model, known = _model(bench)
     inputs, _ = few_examples(bench, EXAMPLES)
     _refuse_pairs(bench, model, inputs)
+    with torch.no_grad():
+        require_finite_output(bench, model, lambda: _scores(bench, model, inputs), sample(bench, EXAMPLES), _WHEN)
     bench.progress(0, 2, "gradients of one output by all inputs")
     by_gradient = _influence(bench, model, inputs)
     bench.progress(1, 2, "the other examples exchanged")
@@ -138,27 +145,32 @@ def _exchanged(bench: Bench, model: nn.Module, inputs: Any) -> tuple[float, str]
     count = _count(inputs)
     found = []
     for kept in (0, count - 1):
-        first, second = Rows(model, count, kept), Rows(model, count, kept)
+        first = Rows(model, count, kept)
         before = first.of(bench, inputs)
-        after = second.of(bench, mapped(inputs, partial(_exchange, count=count, kept=kept)))
+        for factor in FACTORS:
+            second = Rows(model, count, kept)
+            after = second.of(bench, mapped(inputs, partial(_exchange, count=count, kept=kept, factor=factor)))
+            if bool(after.isfinite().all()):
+                break
         found.append((_change(before, after), _first_difference(first.kept, second.kept)))
     return max(found)
 
 
-def _exchange(value: Tensor, count: int, kept: int) -> Tensor:
-    """One example as it is, in place of each other one its neighbour, turned around where it is of real numbers."""
+def _exchange(value: Tensor, count: int, kept: int, factor: float) -> Tensor:
+    """One example as it is, in place of each other one its neighbour times the factor where it is of real numbers."""
     if not _is_per_example(value, count):
         return value
     changed = value.roll(1, 0)
     if value.is_floating_point():
-        changed = -1.5 * changed
+        changed = factor * changed
     changed[kept] = value[kept]
     return changed
 
 
 def _change(before: Tensor, after: Tensor) -> float:
     size = float(before.abs().max()) or 1.0
-    return float((before - after).abs().max()) / size
+    change = float((before - after).abs().max()) / size
+    return change if math.isfinite(change) else math.inf
 
 
 class Rows:

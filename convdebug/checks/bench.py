@@ -23,6 +23,14 @@ class Skipped(Exception):
     """The check does not apply to this target; the text is the reason."""
 
 
+class NotFinite(Exception):
+    """Values are no numbers, so the check cannot judge; the text is what it saw, `diagnoses` where that comes from."""
+
+    def __init__(self, reason: str, diagnoses: "Sequence[Diagnosis]") -> None:
+        super().__init__(reason)
+        self.diagnoses = diagnoses
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a check hands back: one sentence with numbers, the numbers, what was expected, and what it found."""

@@ -42,7 +42,8 @@ def run(bench: Bench) -> Outcome:
         bench.run.event("classes", None, counts=_named(bench.target, survey.labels), split=survey.split)
     _tell_overlap(bench, train, val)
     _tell_workers(bench)
-    diagnoses = bench.ask_rules(*RULES) + _out_of_range(bench, surveys, outputs) + _contradicted(bench, train)
+    diagnoses = bench.ask_rules(*RULES) + _out_of_range(bench, surveys, outputs)
+    diagnoses += _contradicted(bench, train) + _labels_not_finite(bench, train)
     measured: dict[str, Any] = {survey.split: survey.as_json() for survey in surveys}
     measured |= {"classes": len(train.labels), "outputs": outputs}
     return Outcome(_summary(train, val), measured, {"mean": 0.0, "std": 1.0}, diagnoses)
@@ -182,6 +183,40 @@ def _contradicted(bench: Bench, train: Survey) -> list[Diagnosis]:
             remedies=[Remedy("Check that inputs and labels are read in the same order, and look for copied inputs.")],
         )
     ]
+
+
+def _labels_not_finite(bench: Bench, train: Survey) -> list[Diagnosis]:
+    """Labels that are no numbers and make the loss none; a loss that leaves them out is fine."""
+    if train.first_unlabelled is None or not _break_the_loss(bench, train.first_unlabelled):
+        return []
+    return [
+        bench.finding(
+            "non-finite-labels",
+            "error",
+            f"The labels of {train.unlabelled} of {train.examined} training examples contain NaN or Inf, and the loss "
+            "of a batch with one of them is no number.",
+            evidence={"examples": float(train.unlabelled)},
+            remedies=[
+                Remedy(
+                    "Drop or repair these examples, or leave them out of the loss with a mask (before the difference)."
+                )
+            ],
+        )
+    ]
+
+
+def _break_the_loss(bench: Bench, batch: tuple[Any, Any]) -> bool:
+    """Whether the loss is a number once the labels are, and none before."""
+    inputs, labels = to_device(batch, bench.device)
+    model = bench.target.build(bench.seed).to(bench.device).eval()
+    try:
+        with torch.no_grad():
+            scores = answer_of(bench, model, inputs)
+            losses = [bench.target.loss(scores, each) for each in (labels, labels.nan_to_num(0.0, 0.0, 0.0))]
+    except Exception:  # its own train_step knows how to call them; the checks after this one see what comes of it
+        return False
+    before, after = (bool(loss.isfinite().all()) for loss in losses)
+    return after and not before
 
 
 def _summary(train: Survey, val: Survey | None) -> str:

@@ -1,6 +1,7 @@
 """Does the same seed give the same first steps twice, and if it does not, what differs first?"""
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from convdebug.batches import split_batch
 from convdebug.checks.bench import Bench, Outcome
 from convdebug.checks.chart import Chart
 from convdebug.checks.fingerprint import fingerprint
+from convdebug.checks.not_finite import require_numbers
 from convdebug.learner import Learner
 from convdebug.search.short_training import learner_of, seed_all
 
@@ -35,6 +37,8 @@ class Trace:
 def run(bench: Bench) -> Outcome:
     """Two trainings of a few steps from the same seed, compared number by number."""
     first = trace(bench, STEPS, time.perf_counter() + _FIRST_PASS * bench.seconds)
+    if not all(map(math.isfinite, first.losses)):
+        require_numbers(bench, first.losses, list(itertools.islice(_epochs(bench), len(first.losses))))
     again = trace(bench, len(first.losses), None)
     found = first_difference(first, again)
     measured = {

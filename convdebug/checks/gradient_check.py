@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from convdebug.batches import generator, seeded
-from convdebug.checks.bench import Bench, Outcome, Skipped
+from convdebug.checks.bench import Bench, NotFinite, Outcome, Skipped
 from convdebug.checks.chart import Chart
+from convdebug.checks.not_finite import refuse
 from convdebug.checks.numerical import WRONG, Differences, Entry
-from convdebug.checks.probing import answer_of, few_examples, listed, mapped, moved
+from convdebug.checks.probing import answer_of, few_examples, listed, mapped, moved, sample
 from convdebug.instruments.anatomy import unwrapped
 
 EXAMPLES = 4
@@ -174,7 +175,7 @@ def _subject(bench: Bench) -> tuple[Subject, str]:
     """The subject with its gradients, in float64, or in float32 with the reason why."""
     try:
         return _ready(Subject(bench, torch.float64)), ""
-    except Skipped:
+    except (Skipped, NotFinite):
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
@@ -192,12 +193,28 @@ def _ready(subject: Subject) -> Subject:
     subject.gradients()
     first, again = subject.loss(), subject.loss()
     if not math.isfinite(first):
-        raise Skipped(f"the loss is {first} before any update, so it has no slope")
+        refuse(
+            subject.bench, f"the loss is {first} before any update", [sample(subject.bench, EXAMPLES)], standing=True
+        )
+    _require_finite_gradients(subject)
     if first != again:
         raise Skipped(
             f"the same batch and seed give the loss {first:.9g}, then {again:.9g}: it cannot be differentiated"
         )
     return subject
+
+
+def _require_finite_gradients(subject: Subject) -> None:
+    bad = next((name for name, each in subject.model.named_parameters() if not _is_finite(each.grad)), None)
+    if bad is not None:
+        reason = f"the loss is a number, but backward gives {bad} a gradient that is not"
+        refuse(subject.bench, reason, [sample(subject.bench, EXAMPLES)], standing=True)
+
+
+def _is_finite(gradient: Tensor | None) -> bool:
+    if gradient is None:
+        return True
+    return bool((gradient.coalesce().values() if gradient.is_sparse else gradient).isfinite().all())
 
 
 def _judge(bench: Bench, subject: Subject) -> list[Judged]:

@@ -9,6 +9,8 @@ import torch
 
 from convdebug.batches import call_model, split_batch
 from convdebug.checks.bench import Bench, Outcome, Skipped
+from convdebug.checks.chart import Chart
+from convdebug.checks.not_finite import refuse
 from convdebug.rules.initial_loss_off import severity_of
 from convdebug.search.short_training import held_batches, seed_all
 from convdebug.target import Target, is_binary_entropy
@@ -25,9 +27,11 @@ def run(bench: Bench) -> Outcome:
     plain = bench.target.without_regularization()
     batches = held_batches(plain, BATCHES, bench.device)
     losses, scores = _losses(bench, plain, batches)
+    _require_numbers(bench, plain, batches, losses)
     labels = split_batch(batches[0])[1]
     chance = _chance(plain, scores, labels)
     loss, spread = float(np.mean(losses)), float(np.std(losses))
+    _draw(bench, losses, chance)
     diagnoses = _diagnoses(bench, plain, loss, chance, scores, labels)
     measured = {"loss": loss, "spread": spread, "ratio": loss / chance if chance else math.nan, "losses": losses}
     return Outcome(_summary(plain, loss, spread, chance, len(losses)), measured, {"loss": chance}, diagnoses)
@@ -50,6 +54,20 @@ def _losses(bench: Bench, target: Target, batches: Sequence[Any]) -> tuple[list[
         if bench.time_left < 0:
             break
     return losses, scores
+
+
+def _require_numbers(bench: Bench, plain: Target, batches: Sequence[Any], losses: Sequence[float]) -> None:
+    """The start whose loss is no number is made once more, watched."""
+    bad = next((start for start, loss in enumerate(losses) if not math.isfinite(loss)), None)
+    if bad is not None:
+        seed, batch = divmod(bad, len(batches))
+        reason = f"the first loss is {losses[bad]} at fresh start {bad + 1}"
+        refuse(bench, reason, batches[batch:], target=plain, standing=True, seed=seed)
+
+
+def _draw(bench: Bench, losses: Sequence[float], chance: float | None) -> None:
+    names = [str(number) for number in range(1, len(losses) + 1)]
+    bench.draw(Chart("loss", {"first loss": losses}, "fresh start", names=names, level=chance, level_name="chance"))
 
 
 def _chance(target: Target, scores: Any, labels: Any) -> float | None:
@@ -86,8 +104,8 @@ def _diagnoses(
 ) -> list[Diagnosis]:
     causes = _broadcast(bench, scores, labels, target) + _log_probabilities(bench, target, scores, loss)
     causes += _probabilities(bench, target, scores)
-    if chance is None or not math.isfinite(loss):
-        return causes + ([_not_finite(bench, loss)] if not math.isfinite(loss) else [])
+    if chance is None:
+        return causes
     causes += _summed(bench, target, loss, chance, scores, labels)
     severity = severity_of(loss, chance)
     if severity is None or (target.expected_initial_loss is None and loss < chance):
@@ -112,16 +130,6 @@ def _off(bench: Bench, severity: str, loss: float, chance: float, causes: Sequen
             Remedy("Scale the inputs to mean 0 and deviation 1."),
             Remedy("Initialize the last layer with small weights; a zero last layer starts at chance exactly."),
         ],
-    )
-
-
-def _not_finite(bench: Bench, loss: float) -> Diagnosis:
-    return bench.finding(
-        "initial-loss-off",
-        "error",
-        f"The first loss is {loss} before any update: the network or the loss gives no number for these inputs.",
-        evidence={"first_loss": loss},
-        remedies=[Remedy("Look for a logarithm or division by zero in the loss, and for NaN in the inputs.")],
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -15,6 +15,7 @@ from convdebug.batches import LABEL_KEYS, split_batch
 from convdebug.checks.bench import Bench, Outcome, Skipped
 from convdebug.checks.chart import Chart
 from convdebug.checks.learning_ability import varies
+from convdebug.checks.not_finite import require_numbers
 from convdebug.checks.probing import mapped, scores_of, tensors_in
 from convdebug.learner import Learner
 from convdebug.search.short_training import held_batches, learner_of, rate_of, seed_all
@@ -50,7 +51,12 @@ class Pair:
     def better(self) -> bool:
         """Whether the real inputs have led clearly further down."""
         real, blank = self.last
-        return real < blank - (1 - BETTER) * abs(blank)
+        return not self.lost and real < blank - (1 - BETTER) * abs(blank)
+
+    @property
+    def lost(self) -> bool:
+        """Whether a loss was no number."""
+        return not all(map(math.isfinite, (*self.real, *self.blank)))
 
     @property
     def learned(self) -> bool:
@@ -63,16 +69,20 @@ def run(bench: Bench) -> Outcome:
     """The target's own optimizer first; Adam where that learns nothing from either."""
     target = bench.target.without_regularization()
     batches = _batches(bench, target)
-    blank = [with_blank_inputs(batch) for batch in batches]
+    blank = _blank_batches(bench, target, batches)
     pairs: list[Pair] = []
     for make, seconds in _attempts(bench, target):
         pairs.append(_train(bench, target, make, batches, blank, seconds))
         if pairs[-1].better or pairs[-1].output_varies is False:
             break
-    best = next((each for each in pairs if each.better), next((each for each in pairs if each.learned), pairs[-1]))
-    _tell(bench, best)
+    best = _best(pairs)
+    _draw(bench, best)
+    require_numbers(bench, best.real, batches, target=target)
+    if best.lost:
+        raise Skipped("a training on blank inputs comes to losses that are no numbers, so there is nothing to compare")
     real, empty = best.last
     _require_progress(best, real, empty)
+    _tell(bench, best)
     measured = {
         "real": real,
         "blank": empty,
@@ -81,6 +91,12 @@ def run(bench: Bench) -> Outcome:
         "optimizer": best.optimizer,
     }
     return Outcome(_summary(best), measured, {"real": BETTER * empty}, bench.ask_rules("input-ignored"))
+
+
+def _best(pairs: Sequence[Pair]) -> Pair:
+    sound = [each for each in pairs if not each.lost]
+    better = [each for each in sound if each.better] or [each for each in sound if each.learned]
+    return (better or sound[::-1] or list(pairs))[0]
 
 
 def _require_progress(pair: Pair, real: float, blank: float) -> None:
@@ -117,22 +133,41 @@ def _batches(bench: Bench, target: Target) -> list[Any]:
     return batches
 
 
-def with_blank_inputs(batch: Any) -> Any:
-    """The same batch and labels with every input blank.
+def _blank_batches(bench: Bench, target: Target, batches: Sequence[Any]) -> list[Any]:
+    """Blank ones; where the network makes NaN of those (it divides by their deviation), the first example for all."""
+    blank = [with_blank_inputs(batch) for batch in batches]
+    if _gives_numbers(bench, target, blank[0]) or not _gives_numbers(bench, target, batches[0]):
+        return blank
+    return [with_blank_inputs(batch, first_for_all) for batch in batches]
 
-    Real numbers become 0; whole numbers and truth values (tokens, lengths, masks) become those of the first example.
-    """
+
+def _gives_numbers(bench: Bench, target: Target, batch: Any) -> bool:
+    """Whether the answer of fresh weights is finite; taken to be so where the model cannot be called on a batch."""
+    model = target.build(bench.seed).to(bench.device).train()
+    try:
+        with torch.no_grad():
+            return bool(scores_of(bench, model, split_batch(batch)[0]).isfinite().all())
+    except Skipped:
+        return True
+
+
+def blanked(value: Tensor) -> Tensor:
+    """Real numbers become 0; whole numbers and truth values (tokens, lengths, masks) those of the first example."""
+    return torch.zeros_like(value) if value.is_floating_point() else first_for_all(value)
+
+
+def first_for_all(value: Tensor) -> Tensor:
+    """What the first example is given, for each of them."""
+    return value[:1].expand_as(value).clone() if value.ndim else value
+
+
+def with_blank_inputs(batch: Any, blank: Callable[[Tensor], Tensor] = blanked) -> Any:
+    """The same batch and labels with every input blank."""
     if isinstance(batch, Mapping):
         label = next((key for key in LABEL_KEYS if key in batch), None)
-        return {key: each if key == label else mapped(each, _blank) for key, each in batch.items()}
-    blank = [mapped(each, _blank) for each in batch[:-1]] + [batch[-1]]
-    return type(batch)(*blank) if hasattr(batch, "_fields") else type(batch)(blank)
-
-
-def _blank(value: Tensor) -> Tensor:
-    if value.is_floating_point():
-        return torch.zeros_like(value)
-    return value[:1].expand_as(value).clone() if value.ndim else value
+        return {key: each if key == label else mapped(each, blank) for key, each in batch.items()}
+    empty = [mapped(each, blank) for each in batch[:-1]] + [batch[-1]]
+    return type(batch)(*empty) if hasattr(batch, "_fields") else type(batch)(empty)
 
 
 def _attempts(bench: Bench, target: Target) -> list[tuple[dict[str, Any], float]]:
@@ -184,11 +219,15 @@ def _varies(bench: Bench, learner: Learner, batch: Any) -> bool | None:
 
 
 def _tell(bench: Bench, pair: Pair) -> None:
+    """What the rule judges."""
     real, blank = pair.last
     bench.run.event(
         "input-independence", 0, real=real, blank=blank, first=pair.real[0], steps=len(pair.real),
         varies=pair.output_varies, optimizer=pair.optimizer,
     )  # fmt: skip
+
+
+def _draw(bench: Bench, pair: Pair) -> None:
     group = bench.run.group(("train/loss", "loss/blank"))
     for step, row in enumerate(zip(pair.real, pair.blank, strict=True)):
         group.append(step, row)

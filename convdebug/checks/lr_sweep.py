@@ -4,8 +4,9 @@ import math
 from collections.abc import Sequence
 
 from convdebug.checks.bench import Bench, Outcome, Skipped
-from convdebug.search.rates import Rate, by_rate
-from convdebug.search.short_training import isolated, rate_of
+from convdebug.checks.not_finite import refuse
+from convdebug.search.rates import Rate, by_rate, rate_matters
+from convdebug.search.short_training import held_batches, isolated, rate_of
 from convdebug.search.sweep import ENOUGH_STEPS, HIGH, LOW, SweepResult, lr_sweep
 from convdebug_sessions import Diagnosis, Remedy
 
@@ -25,14 +26,29 @@ def run(bench: Bench) -> Outcome:
         on_progress=bench.progress,
     )
     bench.run.event("sweep", None, **result.as_json())
+    _require_numbers(bench, result)
     if result.suggestion.lr is None and result.plan.steps < ENOUGH_STEPS:
         raise Skipped(
             f"in the time there is each of {len(by_rate(result.trials))} rates had {result.plan.steps} steps and none "
             f"brought the loss down: too few to tell (a larger --budget gives more)"
         )
     rates = by_rate(result.trials)
+    if not rate_matters(result.trials):
+        raise Skipped(result.suggestion.why)
     measured = result.as_json() | {"own_rate": own, "steps": result.plan.steps, "batch_size": result.plan.batch_size}
     return Outcome(_summary(result, rates, own), measured, _expected(result), _diagnoses(bench, result, rates, own))
+
+
+def _require_numbers(bench: Bench, result: SweepResult) -> None:
+    """Where even the lowest rate comes to a loss that is no number, no rate is to blame."""
+    lowest = min(result.trials, key=lambda trial: (trial.lr, trial.seed))
+    if math.isfinite(lowest.first_loss) and math.isfinite(lowest.last_loss):
+        return
+    batches = held_batches(bench.target, max(result.plan.steps, 1), bench.device, batch_size=result.plan.batch_size)
+    if not math.isfinite(lowest.first_loss):
+        refuse(bench, f"the loss is {lowest.first_loss} before any update", batches, steps=len(batches), standing=True)
+    reason = f"the loss is {lowest.last_loss} after {lowest.steps - 1} updates at the lowest rate ({lowest.lr:.2g})"
+    refuse(bench, reason, batches, steps=result.plan.steps, lr=lowest.lr)
 
 
 def _own_rate(bench: Bench) -> float:

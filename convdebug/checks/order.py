@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from convdebug.rules import CAUSES, GROUPS, RULES
+from convdebug.rules import GROUPS, RULES
+from convdebug.rules.causes import first_cause
 from convdebug.rules.rule import SEVERITIES
 from convdebug_sessions import Diagnosis
 
@@ -23,8 +24,7 @@ def reading_order(diagnoses: Sequence[Diagnosis]) -> list[Diagnosis]:
 def _cause_of(diagnosis: Diagnosis, among: Sequence[Diagnosis]) -> str | None:
     if diagnosis.caused_by is not None:
         return diagnosis.caused_by if any(other.rule == diagnosis.caused_by for other in among) else None
-    present = {other.rule for other in among if other.severity != "info" or diagnosis.severity == "info"}
-    return next((rule for rule, effects in CAUSES.items() if rule in present and diagnosis.rule in effects), None)
+    return first_cause(diagnosis, [each for each in among if each.severity != "info" or diagnosis.severity == "info"])
 
 
 def _with_consequences(root: Diagnosis, known: Sequence[Diagnosis]) -> Iterator[Diagnosis]:

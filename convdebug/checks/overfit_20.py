@@ -11,6 +11,7 @@ import torch
 from convdebug.batches import split_batch, to_device
 from convdebug.checks.bench import Bench, Outcome
 from convdebug.checks.learning_ability import why_nothing_is_learned
+from convdebug.checks.not_finite import ORIGINS, require_numbers, where_from
 from convdebug.learner import Learner
 from convdebug.search.short_training import accuracy_of, learner_of, rate_of, seed_all
 from convdebug.target import Target
@@ -44,15 +45,19 @@ class Attempt:
         return bool(self.costs) and self.costs[-1] < self.wanted and self.accuracies[-1] in (None, 1.0)
 
     @property
+    def lost(self) -> bool:
+        """The last cost is no number."""
+        return not math.isfinite(self.costs[-1])
+
+    @property
     def diverged(self) -> bool:
         """Not finite, or for good above three times the first cost."""
-        last = self.costs[-1]
-        return not math.isfinite(last) or last > _BLOWN * max(abs(self.costs[0]), self.wanted)
+        return self.lost or self.costs[-1] > _BLOWN * max(abs(self.costs[0]), self.wanted)
 
     @property
     def cost(self) -> float:
         """The last cost, infinite where it is not a number."""
-        return self.costs[-1] if self.costs and math.isfinite(self.costs[-1]) else math.inf
+        return math.inf if self.lost else self.costs[-1]
 
     @property
     def standing_still(self) -> bool:
@@ -94,9 +99,20 @@ def run(bench: Bench) -> Outcome:
         if attempt.reached:
             break
     best = next((one for one in attempts if one.reached), min(attempts, key=lambda one: one.cost))
+    if all(one.lost for one in attempts):
+        require_numbers(bench, attempts[0].costs, [batch], target=target)
     measured = best.as_json() | {"attempts": [one.as_json() for one in attempts], "kept": list(target.kept)}
-    diagnoses = _diagnoses(bench, target, attempts, best, batch)
+    diagnoses = _origin(bench, target, attempts, batch) or _diagnoses(bench, target, attempts, best, batch)
     return Outcome(_summary(best, batch, target), measured, {"cost": wanted, "accuracy": 1.0}, diagnoses)
+
+
+def _origin(bench: Bench, target: Target, attempts: list[Attempt], batch: Any) -> list[Diagnosis]:
+    """Where the own optimizer comes to NaN and another does not, it need not be the rate: what was seen to make it."""
+    own = attempts[0]
+    if not own.lost:
+        return []
+    found = where_from(bench, [batch], target=target, steps=len(own.costs))
+    return found if found and found[0].rule in ORIGINS else []
 
 
 def wanted_cost(target: Target, batch: Any) -> float:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from convdebug.checks.bench import Bench, Outcome
 from convdebug.checks.chart import Chart
+from convdebug.checks.not_finite import refuse, require_numbers
 from convdebug.checks.probing import listed
 from convdebug.learner import Learner
 from convdebug.search.short_training import held_batches, learner_of, seed_all
@@ -65,7 +66,8 @@ def run(bench: Bench) -> Outcome:
     batches = held_batches(bench.target, STEPS, bench.device)
     fates = _fates(learner)
     if any(each.trainable for each in fates):
-        _train(bench, learner, batches, fates)
+        losses = _train(bench, learner, batches, fates)
+        _require_numbers(bench, batches, fates, losses)
     bench.run.event("parameters", 0, parameters=[_as_json(each) for each in fates])
     _draw(bench, fates)
     measured = _measured(fates)
@@ -82,13 +84,14 @@ def _fates(learner: Learner) -> list[Fate]:
     ]
 
 
-def _train(bench: Bench, learner: Learner, batches: list[Any], fates: list[Fate]) -> None:
-    """The gradients are read when the optimizer steps, whoever calls it, and after the step."""
+def _train(bench: Bench, learner: Learner, batches: list[Any], fates: list[Fate]) -> list[float]:
+    """The losses; the gradients are read when the optimizer steps, whoever calls it, and after the step."""
 
     def see(*_: Any) -> None:
         for fate in fates:
             fate.see(fate.parameter.grad)
 
+    losses: list[float] = []
     group = bench.run.group(("train/loss",))
     hooks = [learner.optimizer.register_step_pre_hook(see), learner.optimizer.register_step_post_hook(see)]
     seed_all(bench.seed)
@@ -97,13 +100,23 @@ def _train(bench: Bench, learner: Learner, batches: list[Any], fates: list[Fate]
             if not _stepped(learner, batches[step % len(batches)]):
                 break
             see()
-            group.append(step, (float(learner.loss),))
+            losses.append(float(learner.loss))
+            group.append(step, (losses[-1],))
             bench.progress(step + 1, STEPS, "steps with the target's own optimizer")
             if bench.time_left < 0:
                 break
     finally:
         for hook in hooks:
             hook.remove()
+    return losses
+
+
+def _require_numbers(bench: Bench, batches: list[Any], fates: list[Fate], losses: list[float]) -> None:
+    """Gradients may be infinite where a gradient scaler looks for its scale: it then leaves the weights alone."""
+    require_numbers(bench, losses, batches)
+    bad = next((each for each in fates if not math.isfinite(each.change)), None)
+    if bad is not None:
+        refuse(bench, f"the change of {bad.name} is not finite", batches, steps=len(losses) + 1)
 
 
 def _stepped(learner: Learner, batch: Any) -> bool:

@@ -13,9 +13,14 @@ from convdebug.instruments.anatomy import first_tensor
 MOVED = 0.01
 
 
+def sample(bench: Bench, count: int) -> Any:
+    """The first `count` training examples as one batch, augmentation off, on the device of the check."""
+    return to_device(bench.target.training_data_sample(count), bench.device)
+
+
 def few_examples(bench: Bench, count: int) -> tuple[Any, Any]:
     """(inputs, labels) of the first `count` training examples, augmentation off, on the device of the check."""
-    return split_batch(to_device(bench.target.training_data_sample(count), bench.device))
+    return split_batch(sample(bench, count))
 
 
 def answer_of(bench: Bench, model: nn.Module, inputs: Any) -> Any:

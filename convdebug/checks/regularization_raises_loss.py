@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from convdebug.batches import seeded, split_batch
 from convdebug.checks.bench import Bench, Outcome, Skipped
 from convdebug.checks.chart import Chart
+from convdebug.checks.not_finite import refuse
 from convdebug.checks.probing import answer_of
 from convdebug.search.short_training import held_batches
 from convdebug.target import Target
@@ -28,8 +29,8 @@ START = 1e-3
 class Rung:
     """One strength: the loss with its penalty, and how the regularization alone pulls at the weights.
 
-    `pull` is the norm of the penalty's gradient, or the share by which one step of weight decay with all other
-    gradients zero makes the squares of the weights smaller.
+    `pull` is the norm of the penalty's gradient, or how far one step of weight decay with all other gradients zero
+    moves the weights towards 0, against their size.
     """
 
     strength: float
@@ -41,6 +42,9 @@ class Rung:
 def run(bench: Bench) -> Outcome:
     """The same weights and batch at rising strengths: the penalty in the loss, or the weight decay of the optimizer."""
     what, own, rungs = _ladder(bench)
+    bad = next((each for each in rungs if not math.isfinite(each.loss)), None)
+    if bad is not None:
+        refuse(bench, _not_finite(bad), held_batches(bench.target, 1, bench.device), standing=True)
     rises = all(after.loss > before.loss for before, after in pairwise(rungs))
     pulls = rungs[-1].pull > max(rungs[0].pull, 0.0)
     bench.run.event("regularization", 0, what=what, rungs=[vars(each) for each in rungs], rises=rises, pulls=pulls)
@@ -53,6 +57,11 @@ def run(bench: Bench) -> Outcome:
         "losses": [each.loss for each in rungs],
     }
     return Outcome(_summary(what, own, rungs), measured, {}, bench.ask_rules("regularization-without-effect"))
+
+
+def _not_finite(rung: Rung) -> str:
+    what = "the loss" if math.isfinite(rung.penalty) else "the penalty"
+    return f"{what} is {rung.loss if what == 'the loss' else rung.penalty} at strength {rung.strength:g}"
 
 
 def _ladder(bench: Bench) -> tuple[str, float | None, list[Rung]]:
@@ -145,7 +154,7 @@ def _squares(parameters: Sequence[nn.Parameter]) -> float:
 
 
 def _shrinking(bench: Bench, factor: float, own: float) -> float:
-    """By what share one step with all gradients zero makes the sum of squares smaller: decay alone at work."""
+    """How far one step with all gradients zero moves the weights towards 0 (or beyond it), against their size."""
     model = bench.target.build(bench.seed).to(bench.device)
     optimizer = bench.target.optimizer(model)
     for group in optimizer.param_groups:
@@ -154,9 +163,11 @@ def _shrinking(bench: Bench, factor: float, own: float) -> float:
     held = [each for group in optimizer.param_groups for each in group["params"] if each.requires_grad]
     for each in held:
         each.grad = torch.zeros_like(each)
-    before = _squares(held)
+    before = [each.detach().double().clone() for each in held]
     optimizer.step()
-    return 1 - _squares(held) / before if before else math.nan
+    size = sum(float(each.square().sum()) for each in before)
+    moved = sum(float(((old - new.detach()).nan_to_num() * old).sum()) for old, new in zip(before, held, strict=True))
+    return moved / size if size else math.nan
 
 
 def _draw(bench: Bench, what: str, rungs: Sequence[Rung]) -> None:
@@ -171,6 +182,6 @@ def _summary(what: str, own: float | None, rungs: Sequence[Rung]) -> str:
     if "decay" not in what:
         return text
     return (
-        f"{text}, counted as ½ · decay · ‖w‖²; a step of the strongest decay alone makes the squares of the weights "
-        f"smaller by {rungs[-1].pull:.1%}"
+        f"{text}, counted as ½ · decay · ‖w‖²; a step of the strongest decay alone moves the weights by "
+        f"{rungs[-1].pull:.2%} of their size towards 0"
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from convdebug.checks.bench import Bench, Outcome, Skipped, Tell
+from convdebug.checks.bench import Bench, NotFinite, Outcome, Skipped, Tell
 from convdebug.checks.order import reading_order
 from convdebug.checks.table import CHECKS, Check, require
 from convdebug.errors import UserError
@@ -164,9 +164,24 @@ def _judged(check: Check, bench: Bench, before: Sequence[CheckResult]) -> CheckR
             outcome = check.run(bench)
     except Skipped as reason:
         return _result(check, bench, "skip", Outcome(f"skipped: {reason}"))
+    except NotFinite as found:
+        return _not_finite(check, bench, before, found)
+    except UserError as error:
+        return _result(check, bench, "error", Outcome(_one_line(str(error))))
     except Exception as error:
         bench.run.event("crash", None, type=type(error).__name__, message=str(error), traceback=traceback.format_exc())
         return _result(check, bench, "error", Outcome(f"{type(error).__name__}: {_one_line(str(error))}"))
+    return _result(check, bench, outcome.status, outcome)
+
+
+def _not_finite(check: Check, bench: Bench, before: Sequence[CheckResult], found: NotFinite) -> CheckResult:
+    """A failure with its origin; skipped where an earlier check has named the same origin."""
+    root = found.diagnoses[0].rule
+    named = [other.id for other in before if any(diagnosis.rule == root for diagnosis in other.diagnoses)]
+    if named:
+        reason = f"skipped, because {found}; the check {named[0]} says where that comes from"
+        return _result(check, bench, "skip", Outcome(reason))
+    outcome = Outcome(f"{found}, so there is nothing to judge", diagnoses=found.diagnoses)
     return _result(check, bench, outcome.status, outcome)
 
 

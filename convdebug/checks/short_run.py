@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from convdebug.checks.bench import Bench, Outcome, Skipped
+from convdebug.checks.not_finite import made_in_evaluation
 from convdebug.learner import Learner
 from convdebug.rules import Facts, judge
 from convdebug.rules.curves import column_level, level, number
@@ -86,8 +87,9 @@ def run(bench: Bench) -> Outcome:
     info = run_info(target, plan, _planned(bench), bench.device)
     config = target.config.model_dump() if target.config is not None else None
     run = bench.recorder.start_run("trial", "short run", config=config, info=info, parent=bench.run.id)
-    _train(bench, learner, run)
+    evaluated = _train(bench, learner, run)
     figures, diagnoses = _judged(bench, run)
+    diagnoses += _not_finite_in_validation(bench, learner, evaluated, diagnoses)
     wanted = {"update_ratio": WANTED_RATIO, "loss": "falls"}
     return Outcome(figures.text, figures.as_json() | {"run": run.id}, wanted, diagnoses)
 
@@ -100,7 +102,9 @@ def _planned(bench: Bench) -> int:
     return config.train.steps or config.train.epochs * (per_epoch or STEPS)
 
 
-def _train(bench: Bench, learner: Learner, run: RunRecorder) -> None:
+def _train(bench: Bench, learner: Learner, run: RunRecorder) -> list[float]:
+    """The validation losses on the way."""
+    evaluated: list[float] = []
     ends = time.perf_counter() + 0.85 * bench.time_left
     spacing = STEPS // EVALUATIONS
     with watch(learner.model, learner.optimizer, session=run, loss=bench.target.loss, overhead_budget=MEASURING,
@@ -110,9 +114,10 @@ def _train(bench: Bench, learner: Learner, run: RunRecorder) -> None:
             bench.progress(step, STEPS, f"loss {float(learner.loss):.4g}")
             late = step >= LEAST_STEPS and time.perf_counter() > ends
             if step % spacing == 0 or late or step == STEPS:
-                _evaluate(bench, learner, watched)
+                evaluated += _evaluate(bench, learner, watched)
             if late:
                 break
+    return evaluated
 
 
 def _endless(bench: Bench) -> Iterator[Any]:
@@ -129,11 +134,23 @@ def _step(learner: Learner, watched: Watch, batch: Any) -> None:
     learner.after_step(rate)
 
 
-def _evaluate(bench: Bench, learner: Learner, watched: Watch) -> None:
+def _evaluate(bench: Bench, learner: Learner, watched: Watch) -> list[float]:
     if bench.target.val_data is None:
-        return
+        return []
     loss, accuracy = learner.evaluate(islice(bench.target.batches("val"), EVALUATED_BATCHES))
     watched.validation(loss=loss, accuracy=accuracy)
+    return [loss]
+
+
+def _not_finite_in_validation(
+    bench: Bench, learner: Learner, evaluated: Sequence[float], diagnoses: Sequence[Diagnosis]
+) -> list[Diagnosis]:
+    """The module that gives no number in evaluation mode, where training has not shown it."""
+    bad = next((loss for loss in evaluated if not math.isfinite(loss)), None)
+    if bad is None or any(each.severity == "error" for each in diagnoses):
+        return []
+    batches = list(islice(bench.target.batches("val"), EVALUATED_BATCHES))
+    return [made_in_evaluation(bench, learner, batches, f"the validation loss is {bad}")]
 
 
 def _judged(bench: Bench, run: RunRecorder) -> tuple[Figures, list[Diagnosis]]:

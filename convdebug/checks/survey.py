@@ -28,6 +28,10 @@ class Survey:
     non_finite: int = 0
     labels: Counter[int] = field(default_factory=Counter)
     hashes: Counter[int] = field(default_factory=Counter)
+    unlabelled: int = 0
+    """Examples with NaN or infinity in their label."""
+    first_unlabelled: tuple[Any, Any] | None = None
+    """The first batch that holds such examples: inputs and labels."""
     contradictions: int = 0
     """Examples whose inputs stood there before with another label."""
     _label_of: dict[int, Any] = field(default_factory=dict)
@@ -64,6 +68,7 @@ class Survey:
         self.examined += len(rows)
         self.shape = tuple(rows.shape[1:])
         self._take_labels(labels)
+        self._take_unlabelled(inputs, labels)
         if self.examined * max(1, rows[0].nbytes) <= _HASHED_BYTES:
             self._take_copies([hash(row.tobytes()) for row in rows], labels)
         return self._take_values(rows)
@@ -78,6 +83,14 @@ class Survey:
         if isinstance(labels, torch.Tensor) and not labels.is_floating_point() and not labels.is_complex():
             values, counts = torch.unique(labels, return_counts=True)
             self.labels.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+
+    def _take_unlabelled(self, inputs: Any, labels: Any) -> None:
+        if not isinstance(labels, torch.Tensor) or not labels.is_floating_point() or labels.ndim == 0:
+            return
+        bad = ~labels.isfinite().reshape(len(labels), -1).all(1)
+        if bool(bad.any()):
+            self.unlabelled += int(bad.sum())
+            self.first_unlabelled = self.first_unlabelled or (inputs, labels)
 
     def _take_values(self, rows: np.ndarray) -> tuple[float, float, float, float]:
         channels = rows.reshape(len(rows), rows.shape[1] if rows.ndim > 2 else 1, -1).astype(np.float64)

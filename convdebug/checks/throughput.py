@@ -1,5 +1,7 @@
 """Where a step's time goes: waiting for data, moving it, forward, backward, optimizer."""
 
+import itertools
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +12,7 @@ import torch
 from convdebug.batches import call_model, split_batch, to_device
 from convdebug.checks.bench import Bench, Outcome
 from convdebug.checks.chart import Chart
+from convdebug.checks.not_finite import refuse
 from convdebug.instruments.opening import accelerators
 from convdebug.learner import Learner
 from convdebug.search.short_training import learner_of, seed_all
@@ -45,6 +48,9 @@ def run(bench: Bench) -> Outcome:
     phases = WHOLE if whole_steps else PHASES
     bench.run.update_info(device=str(bench.device), accelerators=accelerators())
     rows = _timed(bench, learner, phases)
+    if not math.isfinite(float(learner.loss)):
+        batches = list(itertools.islice(_endless(bench), len(rows) + WARM_UP))
+        refuse(bench, f"the loss is {float(learner.loss)} after {len(rows)} steps", batches, steps=len(batches))
     seconds = {phase: float(value) for phase, value in zip(phases, np.median(rows, axis=0), strict=True)}
     whole = sum(seconds.values())
     measured = {
@@ -95,6 +101,7 @@ def _plain_step(learner: Learner, batch: Any, watch: Stopwatch) -> list[float]:
     loss, _, _ = learner.target.total_loss(learner.model, call_model(learner.model, inputs), labels)
     taken = [watch.lap()]
     loss.backward()
+    learner.loss = loss.detach()
     taken.append(watch.lap())
     learner.optimizer.step()
     return [*taken, watch.lap()]

@@ -17,7 +17,8 @@ from torch.overrides import TorchFunctionMode
 from convdebug.batches import seeded
 from convdebug.checks.bench import Bench, Outcome, Skipped
 from convdebug.checks.chart import Chart
-from convdebug.checks.probing import few_examples, listed, moved, scores_of
+from convdebug.checks.not_finite import require_finite_output
+from convdebug.checks.probing import few_examples, listed, moved, sample, scores_of
 from convdebug_sessions import Diagnosis, Remedy
 
 EXAMPLES = 16
@@ -49,6 +50,7 @@ def run(bench: Bench) -> Outcome:
     """Two passes in training mode and two in evaluation mode over the same batch."""
     model = moved(bench.target.build(bench.seed), bench.seed).to(bench.device)
     inputs, _ = few_examples(bench, EXAMPLES)
+    _require_numbers(bench, model, inputs)
     training = _behaviour(bench, model.train(), inputs)
     still = _still(model)
     bench.progress(1, 2, "twice in training mode")
@@ -70,6 +72,20 @@ def run(bench: Bench) -> Outcome:
         _held(bench, model, modal, still) if still else _unused(bench, modal, max(between, training.difference))
     )
     return Outcome(_summary(measured), measured, {"evaluation twice": 0.0}, diagnoses)
+
+
+def _require_numbers(bench: Bench, model: nn.Module, inputs: Any) -> None:
+    kept = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    for mode, name in ((True, "training"), (False, "evaluation")):
+        model.train(mode)
+        with torch.no_grad(), seeded(bench.seed, 1):
+            require_finite_output(
+                bench, model, lambda: scores_of(bench, model, inputs), sample(bench, EXAMPLES),
+                f"in {name} mode, before any update",
+            )  # fmt: skip
+    for name, buffer in model.named_buffers():
+        if name in kept and kept[name].shape == buffer.shape:
+            buffer.copy_(kept[name])
 
 
 def _modal(model: nn.Module) -> list[str]:

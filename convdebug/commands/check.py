@@ -19,7 +19,7 @@ from convdebug.commands.options import (
 )
 from convdebug.commands.printing import print_check, print_diagnoses, print_json
 from convdebug.commands.progress import Bars
-from convdebug.commands.recording import no_empty_session, open_recorder, session_file
+from convdebug.commands.recording import named_when_stopped, no_empty_session, open_recorder, session_file
 from convdebug.errors import UserError
 from convdebug_sessions import Diagnosis
 
@@ -65,7 +65,8 @@ def check(
     chosen_checks(wanted, unwanted)  # an unknown name is said before anything is built
     target, _ = resolve_target(run_toml, target_name, changes, device=device)
     path = session_file(session_path, f"check-{target.name}")
-    results = run_and_print(target, path, wanted, unwanted, budget, device, as_json)
+    with named_when_stopped(path):
+        results = run_and_print(target, path, wanted, unwanted, budget, device, as_json)
     write_documents(path, results, report, junit)
     diagnoses = [Diagnosis.from_json(each) for each in results.diagnoses]
     if as_json:

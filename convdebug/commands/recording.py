@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from convdebug.errors import UserError
+from convdebug.interruption import Interruption
 from convdebug_sessions import Recorder, Run, Session, default_folder
 
 RULES_BEGIN_AFTER_S = 2.0
@@ -49,6 +50,18 @@ def no_empty_session(path: Path) -> Iterator[None]:
     finally:
         if new and path.exists() and not runs_of(path):
             path.unlink()
+
+
+@contextmanager
+def named_when_stopped(path: Path) -> Iterator[None]:
+    """Ctrl-C and SIGTERM stop what records into a session; once that is complete, a line names it."""
+    try:
+        with Interruption(waiting=lambda: True):
+            yield
+    except KeyboardInterrupt:
+        kept = f"session: {path}" if path.exists() else "nothing was recorded"
+        click.echo(f"convdebug: stopped; {kept}", err=True)
+        raise
 
 
 def runs_of(path: Path) -> list[Run]:

@@ -16,7 +16,7 @@ from convdebug.commands.options import (
 )
 from convdebug.commands.printing import print_json
 from convdebug.commands.progress import Bars
-from convdebug.commands.recording import no_empty_session, open_recorder, session_file
+from convdebug.commands.recording import named_when_stopped, no_empty_session, open_recorder, session_file
 
 
 @click.command()
@@ -55,7 +55,13 @@ def sweep(
     from convdebug.train import crashes_named
 
     path = session_file(session_path, f"sweep-{target.name}")
-    with crashes_named(target), no_empty_session(path), open_recorder(path) as recorder, Bars() as bars:
+    with (
+        named_when_stopped(path),
+        crashes_named(target),
+        no_empty_session(path),
+        open_recorder(path) as recorder,
+        Bars() as bars,
+    ):
         result = lr_sweep(
             target,
             recorder,

@@ -78,6 +78,7 @@ class Evaluations:
         self._sources: list[Source] = []
         self._trained_on: Source = None
         self._fetched = 0
+        self._left_out = 0  # examples of passes that were left out since training went on
         self._trained_shape: torch.Size | None = None
         self._trained_tensor: weakref.ref[Tensor] | None = None
         self._training: tuple[str, str, int, int | None] | None = None
@@ -94,6 +95,7 @@ class Evaluations:
     def training_sees(self, inputs: Any) -> None:
         """The model is given a batch to train on."""
         self._end_pass()
+        self._left_out = 0
         tensor = first_tensor(inputs)
         if tensor is not None:
             self._trained_tensor, self._trained_shape = weakref.ref(base_of(tensor)), tensor.shape
@@ -153,6 +155,8 @@ class Evaluations:
             doubtful=self._looks_trained_on(tensor),
             inputs=inputs,
         )
+        if self._pass.left_out:
+            self._left_out += self._pass.examples
 
     def saw_forward(self, output: Any) -> None:
         """The model has answered; a loss that was heard since `begins` was computed by the model itself."""
@@ -182,7 +186,7 @@ class Evaluations:
         if self.silent:
             return
         seen = self._pass_of(scores) if sure else None
-        if seen is not None and seen.left_out:
+        if (seen is not None and seen.left_out) or (sure and seen is None and self._gathered_in_training(scores)):
             return
         if seen is not None and (seen.doubtful or name in seen.losses):  # another part of the same loss
             seen = None
@@ -218,6 +222,16 @@ class Evaluations:
         if self.direct and seen.output is not None and isinstance(scores, Tensor):
             return seen if shares_memory(scores, seen.output) else None
         return seen
+
+    def _gathered_in_training(self, scores: Any) -> bool:
+        """Whether a loss over no single pass is that of answers gathered over data that is trained on.
+
+        The last batch was fetched from there; or, without a loader, as many examples were left out.
+        """
+        if Fetched.count > self._fetched:
+            return Fetched.source == self._trained_on
+        count = int(scores.shape[0]) if isinstance(scores, Tensor) and scores.dim() else 0
+        return count > 0 and count == self._left_out
 
     def _end_pass(self) -> None:
         """What the loop did not compute where it could be seen is computed here."""

@@ -20,7 +20,8 @@ class LoopCounts(Hearer):
     """`loop/{backwards,steps,scaler_asked,scaler_skipped}`, each counted from the start of the run.
 
     At the end the event `loop` with the same numbers and `optimizers`, each with its name, the steps it made, and
-    the parameters that it alone holds: a loop that never steps may end before there is any row.
+    the parameters that it alone holds: a loop that never steps may end before there is any row. The run's info names
+    as `other_optimizer` the first one that steps the model's parameters without having been given to the watch.
     """
 
     name: ClassVar[str] = "loop-counts"
@@ -31,6 +32,7 @@ class LoopCounts(Hearer):
         self.table = Table(scene.run)
         self.backwards = self.steps = self.asked = 0
         self.skipped = 0
+        self._other: str | None = None
         self._steps_of: dict[int, int] = {}
         self._waiting: set[int] = set()
 
@@ -45,12 +47,21 @@ class LoopCounts(Hearer):
 
     def step_begins(self, optimizer: Optimizer) -> None:
         if not self.holds(optimizer):
+            self._notice_other(optimizer)
             return
         self.steps += 1
         self._steps_of[id(optimizer)] = self._steps_of.get(id(optimizer), 0) + 1
         if id(optimizer) in self._waiting:
             self._waiting.discard(id(optimizer))
             self._judge_scaled(optimizer)
+
+    def _notice_other(self, optimizer: Optimizer) -> None:
+        if self._other is not None or held_parameters([optimizer]).isdisjoint(
+            id(each) for _, each in self.scene.parameters
+        ):
+            return
+        self._other = type(optimizer).__name__
+        self.scene.tell(other_optimizer=self._other)
 
     def _judge_scaled(self, optimizer: Optimizer) -> None:
         self.skipped -= 1

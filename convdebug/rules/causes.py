@@ -36,6 +36,8 @@ CAUSES: dict[str, tuple[str, ...]] = {
     ),
     "loss-expects-log-probabilities": (
         "initial-loss-off",
+        "loss-not-decreasing",
+        "loss-plateau",
         "learning-rate-too-high",
         "exploding-gradient",
         "exploding-activations",
@@ -82,6 +84,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     ),
     "optimizer-not-stepping": (
         "frozen-parameters",
+        "input-ignored",
         "learning-rate-too-low",
         "constant-output",
         "loss-not-decreasing",
@@ -182,7 +185,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     ),
     "train-val-overlap": ("validation-better-than-train",),
     "non-finite-activation": ("non-finite-gradient", "loss-diverged"),
-    "non-finite-gradient": ("loss-diverged",),
+    "non-finite-gradient": ("loss-diverged", "steps-skipped"),
     "non-finite-update": ("loss-diverged",),
     "initial-loss-off": (),
 }
@@ -219,6 +222,25 @@ WITHOUT_ONSET = ("loss-not-decreasing", "loss-plateau")  # seen from the start, 
 SLACK_STEPS = 20  # an onset is known no better than instruments and medians allow
 
 
+def explains(cause: Diagnosis, consequence: Diagnosis) -> bool:
+    """Whether the table says that one leads to the other.
+
+    A layer that is dead altogether, though something reaches it, hides the input from all behind it: there the table's
+    order of `input-ignored` and `dead-relu` is the other way round.
+    """
+    dead = next((each for each in (cause, consequence) if each.rule == "dead-relu"), None)
+    if dead is not None and {cause.rule, consequence.rule} == {"dead-relu", "input-ignored"}:
+        hides = dead.evidence.get("dead", 0.0) == 1.0 and dead.evidence.get("deviation_before", 0.0) > 0
+        return hides == (dead is cause)
+    return consequence.rule in CAUSES.get(cause.rule, ())
+
+
+def first_cause(consequence: Diagnosis, causes: Sequence[Diagnosis]) -> str | None:
+    """The rule among these that explains it; the one that stands first in the table, where several do."""
+    present = {cause.rule for cause in causes if explains(cause, consequence)}
+    return next((rule for rule in CAUSES if rule in present), None)
+
+
 def arranged(diagnoses: Sequence[Diagnosis], groups: Mapping[str, str]) -> list[Diagnosis]:
     """The diagnoses of one run in the order in which people should read them, each naming its cause.
 
@@ -231,8 +253,7 @@ def arranged(diagnoses: Sequence[Diagnosis], groups: Mapping[str, str]) -> list[
 
 
 def _cause_of(consequence: Diagnosis, among: Sequence[Diagnosis]) -> str | None:
-    present = {cause.rule for cause in among if _may_cause(cause, consequence)}
-    return next((rule for rule, effects in CAUSES.items() if rule in present and consequence.rule in effects), None)
+    return first_cause(consequence, [cause for cause in among if _may_cause(cause, consequence)])
 
 
 def _may_cause(cause: Diagnosis, consequence: Diagnosis) -> bool:

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from convdebug.rules.curves import level
 from convdebug.rules.depth import rectified_layers
 from convdebug.rules.facts import Facts, Table
 from convdebug.rules.remedies import lower_rate, setting_remedy
-from convdebug.rules.rule import Finding, Rule
+from convdebug.rules.rule import Finding, Rule, known
 from convdebug.rules.training import progress
 from convdebug_sessions import Remedy
 
@@ -50,9 +51,16 @@ def _finding(facts: Facts, dead: Table, lasting: np.ndarray, ill: np.ndarray) ->
         layers=tuple(dead.names[index] for index in sorted(ill)),
         first_step=first,
         last_step=int(dead.steps[-1]),
-        evidence={"dead": share, "layers": float(len(ill))},
+        evidence=known(dead=share, layers=float(len(ill)), deviation_before=_deviation_before(facts, worst)),
         remedies=_remedies(facts, first),
     )
+
+
+def _deviation_before(facts: Facts, layer: str) -> float:
+    """The deviation of what the layer before it puts out: above 0, there was something to let through."""
+    deviations = facts.table("activation", "std")
+    place = deviations.names.index(layer) if layer in deviations.names else 0
+    return level(deviations.values[:, place - 1]) if place else float("nan")
 
 
 def _since(dead: Table, column: int) -> int:

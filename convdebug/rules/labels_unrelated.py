@@ -23,7 +23,7 @@ def judge(facts: Facts) -> Finding | None:
     chance, (_, training) = chance_accuracy(facts), accuracy(facts)
     if len(validation) < LEAST_EVALUATIONS or not math.isfinite(chance) or _too_few(facts):
         return None
-    if not training > chance + LEAST_GAINED:
+    if not training > chance + LEAST_GAINED or _lost(facts):
         return None
     best = float(validation.values.max())
     if best > min(TIMES_CHANCE * chance, chance + ABOVE_CHANCE) + NOISE:
@@ -42,6 +42,12 @@ def judge(facts: Facts) -> Finding | None:
             Remedy("Compare the two splits: the same label numbers, preprocessing and order of classes?"),
         ),
     )  # fmt: skip
+
+
+def _lost(facts: Facts) -> bool:
+    """Whether validation gives no numbers: answers that are NaN are wrong whatever the labels."""
+    loss = facts.curve("val/loss").values
+    return len(loss) > 0 and not np.isfinite(loss).any()
 
 
 def chance_accuracy(facts: Facts) -> float:

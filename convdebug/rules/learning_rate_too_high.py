@@ -112,8 +112,11 @@ def _thrown_about(loss: Curve, now: Progress, kick: Kick) -> bool:
 
 
 def kick_before(ratio: Curve, step: int, whole: bool = False) -> Kick | None:
-    """The size of the updates shortly before that step, or over the `whole` time; None where none was measured."""
-    known = ~np.isnan(ratio.values)
+    """The size of the updates shortly before that step, or over the `whole` time; None where none was measured.
+
+    One that is infinite has no size: its gradient was, whatever the rate.
+    """
+    known = np.isfinite(ratio.values)
     steps, values = ratio.steps[known], ratio.values[known]
     if not len(steps):
         return None

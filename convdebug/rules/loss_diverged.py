@@ -9,7 +9,7 @@ from convdebug.rules.facts import Curve, Facts, remembered
 from convdebug.rules.origin import origin_at
 from convdebug.rules.remedies import lower_rate
 from convdebug.rules.rule import Finding, Rule
-from convdebug.rules.training import chance_loss, first_loss
+from convdebug.rules.training import begins_at_the_start, chance_loss, first_loss
 from convdebug_sessions import Remedy
 
 TIMES_FIRST = 3.0  # lecture: "if the cost is ever > 3 * original cost, break out early"
@@ -17,6 +17,7 @@ TIMES_FIRST_AT_ONCE = 100.0  # so far up that no healthy spike comes from there
 PERSISTENT_STEPS = 20
 SHARE_OF_STEPS = 0.8
 USUALLY = "NaN almost always means a learning rate that is too high; look for the cause above all there."
+AT_ONCE = "No update came before it, so the learning rate is not to blame."
 BY_LOSS = "The model's output was finite at that step: look at the loss, and at what it was given beside the output."
 
 
@@ -57,12 +58,16 @@ def judge(facts: Facts) -> Finding | None:
     return Finding(
         "error",
         f"The loss is {number(value)} at step {step}{_beginning(step, first)}, and it does not come "
-        f"back{_now(loss, row)}. {BY_LOSS if made_by_loss else USUALLY}",
+        f"back{_now(loss, row)}. {BY_LOSS if made_by_loss else _blame(facts, step)}",
         first_step=step,
         last_step=int(loss.steps[-1]),
         evidence={"first_loss": first, "loss": value, "last_loss": float(loss.values[-1]), "highest": highest},
         remedies=_remedies(facts, step),
     )
+
+
+def _blame(facts: Facts, step: int) -> str:
+    return AT_ONCE if step == 0 and begins_at_the_start(facts) else USUALLY
 
 
 def _beginning(step: int, first: float) -> str:

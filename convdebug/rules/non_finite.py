@@ -18,6 +18,7 @@ from convdebug.rules.origin import (
     rows_text,
 )
 from convdebug.rules.rule import Finding, Rule, known
+from convdebug.rules.training import begins_at_the_start
 from convdebug_sessions import Remedy
 
 RECOVERED_STEPS = 20  # steps with a finite loss since: the training went on
@@ -65,10 +66,27 @@ ALIKE = {
 
 def judge_activation(facts: Facts) -> Finding | None:
     """The engine replayed the step: this operator made a bad value of finite ones."""
+    found = first_origin(facts, "forward", "weights")
+    if found is not None and _from_the_start(facts, found):
+        return _bad_from_the_start(found)
     found = first_origin(facts, "forward")
     if found is None or not found.operator:
         return None
     return _finding(facts, found, f"{found.where} made {bad_text(found.data.get('output') or {})} out of finite values")
+
+
+def _from_the_start(facts: Facts, found: Origin) -> bool:
+    """Weights that were no numbers before any update of this run."""
+    return found.direction == "weights" and found.step == 0 and begins_at_the_start(facts)
+
+
+def _bad_from_the_start(found: Origin) -> Finding:
+    bad = found.data.get("parameters") or []
+    listed = ", ".join(f"{each['name']}: {bad_text(each)}" for each in bad[:3]) + (", …" if len(bad) > 3 else "")
+    module = found.data.get("module")
+    message = f"Before any update the weights of {module or 'the network'} are no numbers ({listed}): what it puts out "
+    text = "Look where these weights come from: their initialization, or the file they were loaded from."
+    return _plain(found, message + "is none either, whatever it is given.", text)
 
 
 def judge_gradient(facts: Facts) -> Finding | None:
@@ -96,7 +114,7 @@ def judge_labels(facts: Facts) -> Finding | None:
 def judge_update(facts: Facts) -> Finding | None:
     """Weights that were no numbers before a forward pass."""
     found = first_origin(facts, "update", "weights")
-    if found is None or found is not origins(facts)[0]:
+    if found is None or found is not origins(facts)[0] or _from_the_start(facts, found):
         return None
     names = [each["name"] for each in found.data.get("parameters") or []]
     listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
@@ -204,7 +222,8 @@ ACTIVATION = Rule(
     meaning="In the forward pass an operator was given numbers and put out NaN or infinity. All that is computed from "
     "it, the loss included, is lost. Named is the producer, not those that passed it on.",
     causes="A logarithm or root of 0 or less, a division by 0, exp or a power that overflows, a softmax over a row "
-    "that is masked altogether, float16, the deviation of one value; or weights that have grown huge.",
+    "that is masked altogether, float16, the deviation of one value; weights that have grown huge, or that were no "
+    "numbers from the start.",
     remedies="Guard that operator (clamp, eps inside the root or divisor), use the stable form of it (log_softmax, "
     "losses on scores, logsumexp), bfloat16 in place of float16; a lower rate where the weights have grown.",
     source=f"{SOURCE} A warning where the loss is finite again over the last {RECOVERED_STEPS} steps.",

@@ -59,7 +59,8 @@ def data_loss(facts: Facts) -> Curve:
     if not inside or not len(penalty):
         return loss
     rows = np.clip(np.searchsorted(penalty.steps, loss.steps, side="right") - 1, 0, None)
-    return Curve(loss.steps, loss.values - penalty.values[rows])
+    with np.errstate(invalid="ignore"):
+        return Curve(loss.steps, loss.values - penalty.values[rows])
 
 
 def _decay(facts: Facts) -> float:

@@ -19,7 +19,7 @@ CALIBRATION = 16  # a scaler that starts at 65536 may halve so often before it f
 def judge_steps(facts: Facts) -> Finding | None:
     """Backward passes and no optimizer step, though there is an optimizer and no scaler that skips them all."""
     counts = _counts(facts)
-    if not counts or not _has_optimizer(facts, counts):
+    if not counts or not _has_optimizer(facts) or facts.info.get("other_optimizer"):
         return None
     if counts["steps"] or counts["scaler_asked"]:
         return _one_of_several(facts, counts)
@@ -48,7 +48,7 @@ def _counts(facts: Facts) -> dict[str, float]:
     return {name: float(values[-1]) for name, values in curves.items()} if len(curves["steps"]) else {}
 
 
-def _has_optimizer(facts: Facts, counts: dict[str, float]) -> bool:
+def _has_optimizer(facts: Facts) -> bool:
     told = [event.data.get("optimizers") for event in facts.events("loop")]
     return bool(facts.info.get("optimizer") or facts.info.get("optimizers") or any(told))
 
@@ -118,7 +118,8 @@ NOT_STEPPING = Rule(
     "As a warning: one optimizer of several never stepped.",
     causes="optimizer.step() forgotten or behind a condition that is never true; scheduler.step() called instead.",
     remedies="Call optimizer.step() after backward.",
-    source=f"Counted: at least {ENOUGH_BACKWARDS} backward passes and no step, and no weight moved by hand.",
+    source=f"Counted: at least {ENOUGH_BACKWARDS} backward passes and no step, and no weight moved by hand or by "
+    "another optimizer.",
     judge=judge_steps,
 )
 

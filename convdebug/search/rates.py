@@ -11,6 +11,8 @@ LEARNED = 0.01
 """A rate learns when the loss falls by this share of what it was on the same batches before training."""
 HALF = 0.5
 CLOSE = 0.05
+ALIKE = 1e-6
+"""Losses that differ by a smaller share are the same: rates decades apart never agree so well where they matter."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,23 @@ def by_rate(trials: Sequence[Trial]) -> list[Rate]:
     return [Rate(lr, tuple(trial for trial in trials if trial.lr == lr)) for lr in rates]
 
 
+def rate_matters(trials: Sequence[Trial]) -> bool:
+    """Whether different rates gave different losses; taken to be so where nothing moved or each seed has one rate."""
+    if not any(trial.status == "ok" for trial in trials):
+        return True
+    by_seed: dict[int, list[float]] = {}
+    for trial in trials:
+        by_seed.setdefault(trial.seed, []).append(trial.last_loss)
+    several = [losses for losses in by_seed.values() if len(losses) > 1]
+    return not several or not all(_alike(losses) for losses in several)
+
+
+def _alike(losses: Sequence[float]) -> bool:
+    return all(math.isfinite(loss) for loss in losses) and max(losses) - min(losses) <= ALIKE * abs(losses[0])
+
+
 def suggestion_of(trials: Sequence[Trial]) -> Suggestion:
-    """The rate to take.
+    """The rate to take; none where the rate has no effect.
 
     Of the rates whose loss is close to the best one's (within the spread over seeds or 5 % of the gain), the middle
     one: the lowest loss of a short trial stands often right beside the cliff.
@@ -109,6 +126,8 @@ def suggestion_of(trials: Sequence[Trial]) -> Suggestion:
     learning = [rate for rate in rates if rate.status == "ok"]
     if not learning:
         return Suggestion(None, None, None, _why_none(rates))
+    if not rate_matters(trials):
+        return Suggestion(None, None, None, _why_any(rates))
     best = min(learning, key=lambda rate: rate.loss)
     chosen = _steady(learning, best)
     good = [rate.lr for rate in learning if _gain(rate) >= HALF * _gain(best)]
@@ -143,6 +162,14 @@ def _why_none(rates: Sequence[Rate]) -> str:
     parts += [f"{max(still):.2g} and below hardly move the loss"] if still else []
     parts += [f"{min(burst):.2g} and above diverge"] if burst else []
     return "; ".join(parts)
+
+
+def _why_any(rates: Sequence[Rate]) -> str:
+    return (
+        f"the rate has no effect on this target: all {len(rates)} rates from {rates[0].lr:.2g} to {rates[-1].lr:.2g} "
+        f"give the same losses ({rates[0].first_loss:.3g}, then {rates[0].loss:.3g}); its train_step probably steps "
+        "with an optimizer of its own instead of the one it is given"
+    )
 
 
 def _edges(rates: Sequence[Rate], best: Rate) -> str:

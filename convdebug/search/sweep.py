@@ -15,7 +15,7 @@ from torch import nn
 from convdebug.devices import choose_device
 from convdebug.errors import UserError
 from convdebug.learner import Learner
-from convdebug.search.rates import Suggestion, Trial, status_of, suggestion_of
+from convdebug.search.rates import Suggestion, Trial, rate_matters, status_of, suggestion_of
 from convdebug.search.short_training import held_batches, isolated, learner_of, mean_loss, rate_of, seed_all
 from convdebug.target import Target
 from convdebug_sessions import Recorder, RunRecorder
@@ -209,6 +209,11 @@ def _beside_learning(rates: Sequence[float], done: Sequence[Trial], new: bool) -
     return [rate for rate in near if rate not in tried]
 
 
+def _enough(plan: Plan, done: Sequence[Trial], deadline: float) -> bool:
+    """The time is up; or rates are searched for, and those tried are all the same."""
+    return time.perf_counter() > deadline or (bool(plan.first) and not rate_matters(done))
+
+
 class _Sweep:
     """The weights and batches that all trials share."""
 
@@ -232,7 +237,7 @@ class _Sweep:
         done: list[Trial] = []
         now = -1
         for seed, rate in _trials_to_make(plan, done):
-            if len(done) >= len(plan.first or plan.rates) and time.perf_counter() > deadline:
+            if len(done) >= len(plan.first or plan.rates) and _enough(plan, done, deadline):
                 break
             if seed != now:
                 now = seed

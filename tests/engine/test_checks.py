@@ -424,3 +424,12 @@ def test_a_cost_that_still_falls_when_the_time_is_up_is_no_standstill():
     assert falling.on_its_way
     falling.costs[-10:] = [falling.costs[-11]] * 10
     assert not falling.on_its_way
+
+
+def test_the_first_losses_are_drawn_against_fresh_starts_and_held_against_chance(tmp_path):
+    one(tmp_path, target(), "initial-loss")
+    with Session.open(tmp_path / "check.convdebug") as session:
+        chart = session.events(0, kinds={"chart"})[-1].data
+    assert chart["x_label"] == "fresh start"
+    assert chart["names"] == [str(number) for number in range(1, 11)]
+    assert chart["level"] == pytest.approx(math.log(CLASSES))

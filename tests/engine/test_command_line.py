@@ -161,6 +161,37 @@ def test_ctrl_c_leaves_a_complete_session_and_exit_code_130(tmp_path):
     assert not [name for name in os.listdir(tmp_path) if name != "a.convdebug"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["check", *SMALL, "--only", "overfit-20,lr-sweep", "--budget", "600"],
+        ["sweep", *SMALL, "--count", "100", "--steps", "100000"],
+        ["demo", "--terminal", "--device", "cpu"],
+    ],
+    ids=["check", "sweep", "demo"],
+)
+def test_what_records_is_stopped_by_both_signals_with_a_complete_session_that_is_named(tmp_path, command, number):
+    path = tmp_path / "a.convdebug"
+    command = [sys.executable, "-m", "convdebug", *command, "--session", str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    begun = False
+    while not begun and time.monotonic() < deadline:
+        time.sleep(0.1)
+        if path.exists() and path.stat().st_size:
+            with Session.open(path) as session:
+                begun = any(run.steps for run in session.runs)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert errors.strip() == f"convdebug: stopped; session: {path}"
+    with Session.open(path) as session:
+        assert {run.status for run in session.runs} <= {"finished", "stopped"}
+        assert "stopped" in {run.status for run in session.runs}
+    assert os.listdir(tmp_path) == ["a.convdebug"]
+
+
 def test_a_target_that_raises_ends_with_3_and_the_users_traceback(capsys, tmp_path):
     (tmp_path / "mine.py").write_text("def make():\n    raise ZeroDivisionError('my own mistake')\n")
     assert run(["train", "--target", f"{tmp_path / 'mine.py'}:make", "--steps", "2"]) == 3

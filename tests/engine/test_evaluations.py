@@ -252,3 +252,39 @@ def test_a_mean_is_weighted_by_what_was_counted_also_where_the_counts_stay_on_a_
     nothing = Mean()
     nothing.add_sum(torch.tensor(0.0), torch.tensor(0.0))
     assert float(nothing.value()) == 0
+
+
+def gathered_loss(model: nn.Module, batches: Any) -> float:
+    """Every answer kept, and one loss of them all at the end."""
+    gathered = [(model(inputs), labels) for inputs, labels in batches]
+    scores, labels = (torch.cat(parts) for parts in zip(*gathered, strict=True))
+    return F.cross_entropy(scores, labels).item()
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+@pytest.mark.parametrize("by_loader", [True, False])
+def test_answers_gathered_over_the_training_data_and_judged_at_once_are_no_validation(tmp_path, by_loader, held_out):
+    model, validation = classifier(), TensorDataset(x[60:100].clone(), y[60:100].clone())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    splits: list[Any] = [TensorDataset(x[:60], y[:60]), validation]
+    if by_loader:
+        splits = [DataLoader(data, batch_size=20) for data in splits]
+    else:
+        splits = [list(zip(*(each.split(20) for each in data.tensors), strict=True)) for data in splits]
+    train, wanted, path = splits[0], [], tmp_path / "s.convdebug"
+    with convdebug.watch(model, optimizer, session=path) as watched:
+        for _ in range(2):
+            model.train()
+            for inputs, labels in train:
+                optimizer.zero_grad()
+                F.cross_entropy(model(inputs), labels).backward()
+                optimizer.step()
+                watched.step()
+            model.eval()
+            with torch.no_grad():
+                gathered_loss(model, train)
+                wanted += [gathered_loss(model, splits[1])] if held_out else []
+    with Session.open(path) as session:
+        assert not session.events(kinds=["instrument-failed"])
+        names = [name for name in session.series_names() if name == "val/loss"]
+        assert [value for name in names for value in session.series(name)[1]] == pytest.approx(wanted, abs=1e-6)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
+from convdebug.checks import run_checks
 from convdebug.errors import UserError
 from convdebug.search.rates import Trial, by_rate, suggestion_of
 from convdebug.search.sweep import Plan, fit, lr_sweep
@@ -176,3 +177,38 @@ def test_where_no_rate_learns_all_are_tried_from_every_seed(target, tmp_path):
         result = lr_sweep(target, recorder, 1e-9, 1e-7, steps=5)
     assert len(result.trials) == 15 * 3
     assert result.suggestion.lr is None
+
+
+def with_an_optimizer_of_its_own(model, batch, loss, optimizer):
+    value = loss(model(batch[0]), batch[1])
+    own = torch.optim.SGD(model.parameters(), lr=0.1)
+    own.zero_grad()
+    value.backward()
+    own.step()
+    return value
+
+
+def test_a_rate_without_effect_is_said_and_no_rate_is_suggested(target, tmp_path):
+    target.train_step = with_an_optimizer_of_its_own
+    with Recorder.create(tmp_path / "sweep.convdebug") as recorder:
+        result = lr_sweep(target, recorder, steps=30)
+    suggestion = result.as_json()["suggestion"]
+    assert set(suggestion) == {"lr", "low", "high", "why"}
+    assert (suggestion["lr"], suggestion["low"], suggestion["high"]) == (None, None, None)
+    assert suggestion["why"].startswith("the rate has no effect on this target: all 8 rates from 1e-06 to 10 give the")
+    assert len(result.trials) == 8, "further rates and seeds could say nothing new"
+
+
+def test_rates_that_learn_alike_to_four_digits_still_matter():
+    rates = {0.1: ("ok", 1.0), 1.0: ("ok", 1.0001), 10.0: ("ok", 1.0)}
+    assert suggestion_of(trials(rates)).lr is not None
+    assert suggestion_of(trials(rates | {1.0: ("ok", 1.0)})).lr is None
+
+
+def test_the_check_of_rates_is_skipped_where_the_rate_has_no_effect(target, tmp_path):
+    target.train_step = with_an_optimizer_of_its_own
+    with Recorder.create(tmp_path / "check.convdebug") as recorder:
+        result, short = run_checks(target, recorder, only=["lr-sweep", "short-run"], budget_s=20).checks
+    assert result.status == "skip"
+    assert "the rate has no effect on this target" in result.summary
+    assert "optimizer-not-stepping" not in [each.rule for each in short.diagnoses]

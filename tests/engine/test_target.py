@@ -365,3 +365,31 @@ def test_a_train_step_that_returns_no_loss_is_named():
     learner = Learner(target, model, target.optimizer(model), torch.device("cpu"))
     with pytest.raises(UserError, match="train_step of target returned None, not its loss"):
         learner.step(next(target.batches("train")))
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        ({"loss": torch.ones(()), "scores": torch.ones(3)}, r"a dict \(loss, scores\)"),
+        ((torch.ones(()), torch.ones(3)), "a tuple of 2"),
+        (torch.ones(32), r"a tensor of shape \(32,\)"),
+        ("0.3", "a value of type str"),
+    ],
+    ids=["dict", "tuple", "tensor", "str"],
+)
+def test_what_a_train_step_returned_instead_of_its_loss_is_named_with_what_it_must_return(returned, words):
+    target = user_target(train_step=lambda model, batch, loss, optimizer: returned)
+    model = target.build()
+    learner = Learner(target, model, target.optimizer(model), torch.device("cpu"))
+    with pytest.raises(UserError, match=f"train_step of target returned {words}, not its loss: it must return one num"):
+        learner.step(next(target.batches("train")))
+
+
+@pytest.mark.parametrize("returned", [0.25, np.float32(0.25), torch.tensor([0.25]), torch.tensor(0.25)])
+def test_a_train_step_may_return_its_loss_as_a_number_or_a_tensor_of_one_element(returned):
+    target = user_target(train_step=lambda model, batch, loss, optimizer: returned)
+    model = target.build()
+    learner = Learner(target, model, target.optimizer(model), torch.device("cpu"))
+    learner.step(next(target.batches("train")))
+    assert learner.loss.shape == ()
+    assert float(learner.loss) == 0.25

@@ -1,5 +1,7 @@
 """The table of causes and the order that follows from it."""
 
+from dataclasses import replace
+
 import pytest
 
 from convdebug.rules import RULES
@@ -92,3 +94,20 @@ def test_every_diagnosis_that_is_kept_appears_once():
     assert len(found) == len(set(found))
     ruled_out = {"learning-rate-too-low", "underfitting", "loss-not-decreasing", "loss-plateau", "loss-oscillating"}
     assert set(GROUPS_OF_RULES) - set(found) == ruled_out
+
+
+@pytest.mark.parametrize(
+    ("evidence", "first"),
+    [
+        ({"dead": 1.0, "deviation_before": 0.4}, "dead-relu"),
+        ({"dead": 1.0, "deviation_before": 0.0}, "input-ignored"),
+        ({"dead": 0.95, "deviation_before": 0.4}, "input-ignored"),
+    ],
+)
+def test_a_layer_that_is_dead_altogether_is_why_the_input_is_ignored_if_something_reached_it(evidence, first):
+    dead = replace(diagnosis("dead-relu"), evidence=evidence)
+    found = order(diagnosis("input-ignored"), dead, diagnosis("constant-output"))
+    second = ({"dead-relu", "input-ignored"} - {first}).pop()
+    assert found[0] == (first, None)
+    assert (second, first) in found
+    assert len(found) == 3
