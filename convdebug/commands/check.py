@@ -72,7 +72,8 @@ def check(
     if as_json:
         print_json(results.as_json())
     else:
-        print_diagnoses(diagnoses)
+        if diagnoses or results.verdict == "pass":
+            print_diagnoses(diagnoses)
         click.echo(f"verdict: {results.verdict}\nsession: {path}" + (f"\nreport: {report}" if report else ""))
     return int(results.verdict == "fail" and fail_on != "never") or exit_code(diagnoses, fail_on)
 
