@@ -11,6 +11,7 @@ ALIKE = 0.35  # in common with the batch before: long stretches of the same clas
 ALIKE_SINGLY = 0.9  # for batches too small to be judged alone
 SMALL_BATCH = 4
 ENOUGH_ROWS = 6
+ENOUGH_LARGE, LARGE_BATCH = 4, 16  # four batches of so many examples cannot be this pure by chance
 SOME_VARIETY = 0.3  # nats over all that was seen; below, there is nothing to mix
 SHORT_EPOCH = 8  # batches; the order of so few does little
 LOWEST_EXPECTED = 0.3  # of the entropy of all labels
@@ -20,10 +21,10 @@ def judge(facts: Facts) -> Finding | None:
     """The mean entropy of a batch's labels against that of shuffled batches, and what successive batches share."""
     batch, overlap, size = (facts.curve(f"label/{what}").finite() for what in ("batch_entropy", "overlap", "count"))
     seen = facts.curve("label/seen_entropy").finite().values
-    if len(batch) < ENOUGH_ROWS or len({len(batch), len(overlap), len(size), len(seen)}) > 1 or _short(facts):
+    if len(batch) < ENOUGH_LARGE or len({len(batch), len(overlap), len(size), len(seen)}) > 1 or _short(facts):
         return None
     variety, examples = float(seen[-1]), float(np.median(size.values))
-    if variety < SOME_VARIETY:
+    if variety < SOME_VARIETY or (examples < LARGE_BATCH and len(batch) < ENOUGH_ROWS):
         return None
     expected, found = expected_entropy(variety, examples), float(batch.values.mean())
     shared = float(overlap.values.mean())
@@ -70,6 +71,6 @@ RULE = Rule(
     causes="shuffle=True forgotten on data that is stored class by class (folders, concatenated files).",
     remedies="Shuffle every epoch; shuffle files once if only streaming is possible.",
     source=f"Label entropy of a batch below {PURE:.0%} of what chance gives, successive batches alike, in at least "
-    f"{ENOUGH_ROWS} batches.",
+    f"{ENOUGH_ROWS} batches ({ENOUGH_LARGE} of {LARGE_BATCH} examples or more).",
     judge=judge,
 )
