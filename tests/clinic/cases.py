@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from . import healthy, sick
+from . import healthy, referred_healthy, referred_sick, sick
 from .patient import Patient
 
 
 def all_patients() -> list[Patient]:
-    """The sick, then the healthy, in the order of their ailments."""
-    return [*sick.patients(), *healthy.patients()]
+    """The sick, then the healthy, in the order of their ailments; the referred after the others."""
+    return [*sick.patients(), *healthy.patients(), *referred_sick.patients(), *referred_healthy.patients()]
 
 
 def patient_named(name: str) -> Patient:

@@ -52,6 +52,7 @@ class Result:
     learned: bool = True
     seconds: float = 0.0
     problem: str = ""
+    referred: bool = False
 
     @property
     def alarms(self) -> list[str]:
@@ -88,7 +89,15 @@ def examine(patient: Patient, folder: Path) -> Result:
             WAYS[patient.way](patient, path, looks)
     except Exception as error:
         problem = f"{type(error).__name__}: {error}"
-    result = Result(patient.name, patient.family, patient.half, patient.way, patient.rules, problem=problem)
+    result = Result(
+        patient.name,
+        patient.family,
+        patient.half,
+        patient.way,
+        patient.rules,
+        problem=problem,
+        referred=patient.referred,
+    )
     if not path.exists():
         return replace(result, problem=problem or "no session was left")
     with Session.open(path) as session:

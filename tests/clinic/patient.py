@@ -14,7 +14,8 @@ WAYS = ("target", "watch", "run")
 class Patient:
     """`rules` are those that name its ailment rightly, the most fitting first; none for the healthy.
 
-    `checked_by` is the check that comes before its training, where only that shows the ailment.
+    `checked_by` is the check that comes before its training, where only that shows the ailment. The `referred` are
+    written in the forms in which public reports show faults and trainings.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Patient:
     regimen: Regimen
     rules: tuple[str, ...] = ()
     checked_by: str | None = None
+    referred: bool = False
 
     @property
     def half(self) -> str:
@@ -40,4 +42,4 @@ class Patient:
     def _fits_a_target(self) -> bool:
         regimen = self.regimen
         own_loop = regimen.keep_graph or regimen.scaler is not None or regimen.average or regimen.schedule is not None
-        return regimen.evaluation_mode and not own_loop
+        return regimen.evaluation_mode and regimen.loop is None and not own_loop

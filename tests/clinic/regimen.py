@@ -42,14 +42,17 @@ def rows(labels: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Regimen:
-    """Everything a loop decides; each field's default is what a healthy training does."""
+    """Everything a loop decides; each field's default is what a healthy training does.
+
+    `loop` is one written by hand, called as `learn` is and in its place.
+    """
 
     family: str = "convnet"
     data: Callable[[], Data] = patterns
     architecture: dict[str, Any] = field(default_factory=dict)
     make_model: Callable[[Data], nn.Module] | None = None
     alter: Callable[[nn.Module], nn.Module | None] | None = None
-    trained: Callable[[nn.Module], list[nn.Parameter]] = everything
+    trained: Callable[[nn.Module], list[Any]] = everything
     optimizer: Callable[..., Optimizer] = field(default_factory=sgd)
     schedule: Callable[[Optimizer], Any] | None = None
     loss: Callable[..., Tensor] = field(default_factory=nn.CrossEntropyLoss)
@@ -72,6 +75,7 @@ class Regimen:
     scaler: Callable[[], Any] | None = None
     average: bool = False
     pause_s: float = 0.0
+    loop: Callable[[Regimen, Data, nn.Module, Optimizer, Any], None] | None = None
 
     def material(self) -> Data:
         """The pictures as this loop feeds them, labels as it understands them."""
@@ -117,11 +121,12 @@ def train(regimen: Regimen, watching: Callable[[nn.Module, Optimizer], Any] | No
     data = regimen.material()
     model = regimen.model(data)
     optimizer = regimen.optimizer(regimen.trained(model))
+    loop = learn if regimen.loop is None else regimen.loop
     if watching is None:
-        learn(regimen, data, model, optimizer, None)
+        loop(regimen, data, model, optimizer, None)
     else:
         with watching(model, optimizer) as watched:
-            learn(regimen, data, model, optimizer, watched)
+            loop(regimen, data, model, optimizer, watched)
     return model
 
 
