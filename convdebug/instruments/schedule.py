@@ -27,6 +27,12 @@ TRUE_COST = 2.0
 LEAST_SHARE = 0.01
 """Of the budget, for each instrument, however little those before it left."""
 
+GATHERING_S = 2e-4
+"""What it costs to measure anything at all at a step, beside the instruments themselves."""
+GATHERING_SHARE = 0.1
+"""Of the budget, for that: what falls due sooner waits, and is measured together with what falls due by then."""
+LONGEST_WAIT = 8
+
 
 @dataclass
 class Price:
@@ -98,6 +104,8 @@ class Schedule:
 
     def due(self, step: int) -> list[str]:
         """The names of the instruments that measure at `step`."""
+        if self.nothing_due(step):
+            return []
         found: list[str] = []
         early, cheap = self._early_allowance(), EARLY_CHEAP * self._fastest_step
         for price in self.prices:
@@ -120,7 +128,9 @@ class Schedule:
             if price.name in seconds:
                 first_of_pair = price.pairs and price.measured % 2 == 1
                 price.due = step + (1 if first_of_pair else self._interval(price, step, affordable))
-        self._soonest = min((price.due for price in self.prices), default=LONGEST_INTERVAL)
+        soonest = min((price.due for price in self.prices), default=LONGEST_INTERVAL)
+        awaited = any(price.pairs and price.name in seconds and price.due == step + 1 for price in self.prices)
+        self._soonest = soonest if awaited else max(soonest, step + self._wait())
 
     def drop(self, name: str) -> None:
         """Forget an instrument that failed."""
@@ -139,6 +149,11 @@ class Schedule:
         if self._fastest_step < FAST_STEP_S:
             return inf
         return EARLY_GRACE_S + EARLY_SHARE * self._elapsed - self._early_spent
+
+    def _wait(self) -> int:
+        """Steps from one measured step to the next."""
+        share = GATHERING_SHARE * self.budget * self.step_seconds
+        return min(LONGEST_WAIT, ceil(GATHERING_S / share)) if share > 0 else 1
 
     def _interval(self, price: Price, step: int, affordable: int) -> int:
         spread = 1 + step // GROWTH if price.grows else 1

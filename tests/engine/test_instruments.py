@@ -304,6 +304,20 @@ def test_a_short_run_of_slow_steps_pays_for_few_early_measurements_and_one_of_fa
     assert all(set(steps) >= {0, 2, 4, 8, 16, 32, 64, 128} for steps in fast.values())
 
 
+def test_what_is_cheap_waits_to_be_measured_together_at_few_steps() -> None:
+    costs = {"norms": 0.02e-3, "activations": 0.03e-3}
+    schedule = Schedule([Price("norms", 0.5), Price("activations", 0.5)])
+    measured = {step: [] for step in range(400)}
+    for step in measured:
+        measured[step] = schedule.due(step)
+        if measured[step]:
+            schedule.measured(step, {name: costs[name] for name in measured[step]})
+        schedule.stepped(0.015)
+    later = [step for step, names in measured.items() if names and step > 256]
+    assert set(np.diff(later)) == {7}
+    assert all(len(measured[step]) == 2 for step in later)
+
+
 def test_every_forces_all_at_its_steps_and_pictures_at_each_sixteenth() -> None:
     schedule = Schedule([Price("norms", 0.5), Price("pictures", 0.1, rarity=16)], every=2)
     measured = run_schedule(schedule, 1e-4, {"norms": 1.0, "pictures": 1.0}, 65)
