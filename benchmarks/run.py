@@ -1,6 +1,6 @@
-"""What `convdebug run` costs a script: the same script bare, bare once more, and watched, in turns of five steps.
+"""What `convdebug run` costs a script: the same script bare, bare once more, and watched, in turns of twenty steps.
 
-    python benchmarks/run.py [--steps 300] [--rounds 3] [--threads 1]
+    python benchmarks/run.py [--steps 400] [--rounds 3] [--threads 1]
 
 The processes live side by side and only one of them steps at a time, so that whatever else the machine does falls on
 all. The second bare one is the control: two processes of the same program differ by some percent, for where their
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TURN = 5
+TURN = 20
 SCRIPTS = {
     "conv": """
 net = nn.Sequential(
@@ -124,7 +124,7 @@ def compared(script: Path, options: argparse.Namespace, round_number: int) -> li
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="of torch, in each process; 0: as many as torch takes")
     options = parser.parse_args()
@@ -140,7 +140,7 @@ def report(rounds: list[list[list[tuple[float, float]]]]) -> None:
     bare_ms = [1000 * wall / TURN for bare, _again, _watched in rounds for wall, _processor in bare]
     print(f"  bare step {statistics.median(bare_ms):.1f} ms (median)")
     for name, which in (("watched", 2), ("bare once more", 1)):
-        for what, first in (("all steps", 0), ("without the first five", 1)):
+        for what, first in (("all steps", 0), ("without the first twenty", 1)):
             ratios = [[_ratio(ways[which][first:], ways[0][first:], kind) for kind in (0, 1)] for ways in rounds]
             wall, processor = (statistics.median(each[kind] for each in ratios) for kind in (0, 1))
             spread = ", ".join(f"{each[0]:.3f}" for each in ratios)
