@@ -16,8 +16,8 @@ from .hook import Hook
 from .sampling import Samples
 
 MOST_CALLS = 64
-"""A parameterless module shared by many places is measured at each of its first calls, as layers `relu`, `relu.2` …"""
-MOST_FUNCTION_CALLS = 8
+"""What is shared by many places, a parameterless module or a function called behind one module, is measured at each
+of its first calls, as layers `relu`, `relu.2` …"""
 LOOK_AGAIN_EVERY = 32
 """Where no functional activation was seen, one in this many forward passes is looked through again."""
 
@@ -179,7 +179,7 @@ class Tap:
         name = f"{self._stem}.{activation}" if self._stem else activation
         calls = self._calls[name] = self._calls.get(name, 0) + 1
         self._last_output, self._last_function = tensor, name
-        if calls > MOST_FUNCTION_CALLS:
+        if calls > MOST_CALLS:
             return
         place = name if calls == 1 else f"{name}.{calls}"
         key = (place, tensor.shape)
@@ -207,7 +207,7 @@ class Tap:
     def _take_back(self) -> None:
         """The function seen last was called by an activation module: the module's own reading replaces it."""
         name = self._last_function
-        if self._calls[name] <= MOST_FUNCTION_CALLS:
+        if self._calls[name] <= MOST_CALLS:
             self.readings.pop()
             self.samples.drop_last()
         self._calls[name] -= 1

@@ -25,6 +25,12 @@ def running_median(values: np.ndarray, width: int) -> np.ndarray:
     return np.append(blocks, np.median(rest)) if len(rest) else blocks
 
 
+def block_means(values: np.ndarray, width: int) -> np.ndarray:
+    """The mean of each whole block of `width` rows, `(n // width)`, without the rest."""
+    whole = len(values) // width * width
+    return values[:whole].reshape(-1, width).mean(axis=1)
+
+
 def onset(mask: np.ndarray, share: float = 0.9, rows: int = 1) -> int | None:
     """The first row from which on at least `share` of the rows are true, up to the end, and no fewer than `rows`.
 

@@ -10,6 +10,7 @@ from convdebug_sessions import Remedy
 
 GROWS = 1.8  # a layer; He with ReLU keeps 1.0, plain residual sums reach 1.41 a block
 FAR = 50.0  # the last hidden layer's deviation against the first's
+FAR_HOWEVER_DEEP = 1000.0  # the same, where many layers of less growth do it
 STRAIGHT = 0.9  # correlation of log deviation with depth
 
 
@@ -38,7 +39,8 @@ def judge(facts: Facts) -> Finding | None:
 
 
 def _grows(found: Profile) -> bool:
-    return found.deep_enough and found.factor > GROWS and found.straightness > STRAIGHT and found.whole > FAR
+    far = FAR if found.factor > GROWS else FAR_HOWEVER_DEEP
+    return found.deep_enough and found.straightness > STRAIGHT and found.whole > far
 
 
 RULE = Rule(

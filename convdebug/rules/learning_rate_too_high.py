@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convdebug.rules.curves import level, number, running_median
+from convdebug.rules.curves import block_means, level, number, running_median
 from convdebug.rules.facts import Curve, Facts, remembered
 from convdebug.rules.loss_diverged import divergence
 from convdebug.rules.origin import origin_at
@@ -26,6 +26,9 @@ JUMP = 1.5  # × the first loss, after an update
 JUMP_BY_ONE_UPDATE = 10.0  # × the first loss where no update ratio was measured
 ILL_FROM_THE_START = 3.0  # × chance: what stays poor after such a first loss is the initialization's doing
 EARLY_ROWS = 10
+HAD_LEARNED = 0.5  # of the first loss, as the mean of a block of rows
+ROWS_OF_A_MEAN = 10
+BLOCKS_TO_JUDGE = 5  # the last ones, by their middle
 FAR_JUMP = 100.0  # × the first loss: nothing was kept of what the network began with
 FEW_OF_FIRST = 0.1  # of the first loss
 
@@ -46,7 +49,9 @@ def judge(facts: Facts) -> Finding | None:
     row = divergence(facts)
     if row is not None:
         return _diverged(facts, loss, row)
-    return _stayed_poor(facts, loss, now) if now.stuck else _came_back_worse(facts, loss, now)
+    if now.stuck:
+        return _stayed_poor(facts, loss, now)
+    return _came_back_worse(facts, loss, now) or _climbed_back(facts, loss, now)
 
 
 def _diverged(facts: Facts, loss: Curve, row: int) -> Finding | None:
@@ -94,6 +99,25 @@ def _came_back_worse(facts: Facts, loss: Curve, now: Progress) -> Finding | None
         return None
     what = f"loss was thrown from {number(now.start)} to {number(float(loss.values[highest]))} at step "
     what += f"{int(loss.steps[highest])}, and is {number(now.now)} now"
+    return _finding(facts, what, kick.step, kick)
+
+
+def _climbed_back(facts: Facts, loss: Curve, now: Progress) -> Finding | None:
+    """A loss that fell to half and lies far above its first now, batch after batch, under updates far too large.
+
+    Means of blocks: where half of the batches are answered perfectly and the others cost ten times the first loss, the
+    middle one says nothing.
+    """
+    kick = kick_before(update_ratio(facts), int(loss.steps[-1]), whole=True) if len(loss) else None
+    means = block_means(loss.values, ROWS_OF_A_MEAN)
+    if not kick or kick.largest < TOO_LARGE or len(means) <= BLOCKS_TO_JUDGE:
+        return None
+    best, at_last = int(np.argmin(means)), level(means[-BLOCKS_TO_JUDGE:])
+    if not 0 <= means[best] < HAD_LEARNED * now.start or not at_last > JUMP * np.fmax(now.start, now.chance):
+        return None
+    what = f"loss fell from {number(now.start)} to {number(means[best])} about step "
+    what += f"{int(loss.steps[best * ROWS_OF_A_MEAN])}, and has climbed to {number(at_last)} since (means over "
+    what += f"{ROWS_OF_A_MEAN} steps)"
     return _finding(facts, what, kick.step, kick)
 
 
@@ -173,6 +197,7 @@ RULE = Rule(
     source='Lecture, "loss exploding: learning rate too high" and "Track the ratio of weight updates / weight '
     f'magnitudes: want ~1e-3". Update ratio above {TOO_LARGE} with a loss above 3 × the first, NaN, or a jump above '
     f"{JUMP} × that ends at chance; above {FAR_TOO_LARGE} with a loss that ends at chance, or that rose to "
-    f"{FAR_JUMP:g} × the first and is above a tenth of it.",
+    f"{FAR_JUMP:g} × the first and is above a tenth of it; above {TOO_LARGE} with a loss that fell below "
+    f"{HAD_LEARNED:g} × the first and is above {JUMP} × the first now.",
     judge=judge,
 )

@@ -8,13 +8,14 @@ from convdebug.rules.curves import level, noise
 from convdebug.rules.facts import Curve, Facts
 from convdebug.rules.remedies import raise_rate, ratio_text
 from convdebug.rules.rule import Finding, Rule, known
-from convdebug.rules.training import accuracy, base_rate, chance_loss, update_ratio, warming_up
+from convdebug.rules.training import accuracy, base_rate, chance_loss, progress, update_ratio, warming_up
 from convdebug_sessions import Remedy
 
-TOO_SMALL = 2e-5  # of the weights; the lecture wants 1e-3
+TOO_SMALL = 1e-4  # of the weights; the lecture wants 1e-3
 BARELY_MOVES = 0.01  # of the first loss over the whole run
+BARELY_MOVES_AT_CHANCE = 0.05  # where all that was lost is what the first scores were worse than guessing
 STEPS_TO_JUDGE = 50
-STEPS_ARE_LARGE = 0.9  # share of the measured steps that have to be too small
+STEPS_ARE_SMALL = 0.9  # share of the measured steps that have to be too small
 STILL_POOR = 0.7  # of chance; below, the network is good already and small steps may be meant
 ACCURACY_MOVED = 0.03
 
@@ -26,7 +27,7 @@ def judge(facts: Facts) -> Finding | None:
         return None
     small = float((ratio.values < TOO_SMALL).mean())
     usual = level(ratio.values)
-    if small < STEPS_ARE_LARGE or not _barely_moves(loss) or _good_already(facts, loss):
+    if small < STEPS_ARE_SMALL or not _barely_moves(facts, loss) or _good_already(facts, loss):
         return None
     return _finding(facts, loss, usual)
 
@@ -36,11 +37,13 @@ def _moving(ratio: Curve) -> Curve:
     return Curve(ratio.steps[positive], ratio.values[positive])
 
 
-def _barely_moves(loss: Curve) -> bool:
+def _barely_moves(facts: Facts, loss: Curve) -> bool:
+    """Whether it fell by less than its scatter or a hundredth; by less than a twentieth where it is at chance still."""
     width = max(5, len(loss) // 10)
     first, last = level(loss.values[:width]), level(loss.values[-width:])
     scatter = 3 * noise(loss.values) / math.sqrt(width)
-    return first - last < max(BARELY_MOVES * abs(first), scatter)
+    most = BARELY_MOVES_AT_CHANCE * abs(first)
+    return first - last < (most if progress(facts).stuck else min(most, max(BARELY_MOVES * abs(first), scatter)))
 
 
 def _good_already(facts: Facts, loss: Curve) -> bool:
@@ -105,6 +108,7 @@ RULE = Rule(
     "on a log scale.",
     source='Lecture, "Loss barely changing: Learning rate is probably too low. Notice train/val accuracy goes to 20% '
     f'though" and "Track the ratio of weight updates / weight magnitudes". Update ratio below {TOO_SMALL:g} at '
-    f"{STEPS_ARE_LARGE:.0%} of the measured steps, loss moved by less than {BARELY_MOVES:.0%}.",
+    f"{STEPS_ARE_SMALL:.0%} of the measured steps, loss fell by less than {BARELY_MOVES:.0%} or its scatter, by less "
+    f"than {BARELY_MOVES_AT_CHANCE:.0%} where it is still at chance.",
     judge=judge,
 )

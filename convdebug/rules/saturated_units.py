@@ -24,18 +24,19 @@ def judge(facts: Facts) -> Finding | None:
     usual = column_level(share.values[-min(RECENT_ROWS, max(PERSISTENT_ROWS, len(share) // 4)) :])
     bound = SATURATED_THOUGH_LEARNING if progress(facts).learned else SATURATED
     ill = np.flatnonzero(np.nan_to_num(usual) > bound)
-    return _finding(facts, share, usual, ill[np.argsort(-usual[ill], kind="stable")], bound) if len(ill) else None
+    return _finding(facts, share, usual, ill[np.argsort(-usual[ill], kind="stable")]) if len(ill) else None
 
 
-def _finding(facts: Facts, share: Table, usual: np.ndarray, ill: np.ndarray, bound: float) -> Finding:
+def _finding(facts: Facts, share: Table, usual: np.ndarray, ill: np.ndarray) -> Finding:
+    """Since when is asked by the lower bound: what learning adds to an ill start is no new ailment."""
     worst, height = share.names[ill[0]], float(usual[ill[0]])
-    row = onset(share.values[:, ill[0]] > bound)
+    row = onset(share.values[:, ill[0]] > SATURATED)
     first = int(share.steps[row if row is not None else -1])
     more = f" ({len(ill)} layers are ill)" if len(ill) > 1 else ""
     return Finding(
         "warning",
-        f"{height:.0%} of the values of {worst} are saturated since step {first}{more}: they sit where the curve is "
-        f"flat, and hardly any gradient passes. {_usual_cause(first)}",
+        f"{height:.0%} of the values of {worst} are saturated, more than {SATURATED:.0%} since step {first}{more}: "
+        f"they sit where the curve is flat, and hardly any gradient passes. {_usual_cause(first)}",
         layer=worst,
         layers=tuple(share.names[index] for index in sorted(ill)),
         first_step=first,

@@ -211,7 +211,7 @@ def beginnings() -> Iterator[Ailment]:
     )
     yield (
         "no activations",
-        ("underfitting", "loss-plateau"),
+        ("underfitting", "loss-plateau", "loss-not-decreasing"),
         {"mlp": made(faults.no_activations) | {"data": stripes, "steps": 320}},
     )
 

@@ -201,3 +201,31 @@ def test_calls_that_wait_for_a_number_are_timed_and_put_back():
         waiting.stop()
     assert (waiting.calls, waiting.seconds) == (4, 4.0)
     assert own == {name: torch.Tensor.__dict__.get(name) for name in own}
+
+
+class OneLayerAgain(nn.Module):
+    def __init__(self, times):
+        super().__init__()
+        self.again, self.times, self.seen = nn.Linear(6, 6), times, []
+
+    def forward(self, inputs):
+        self.seen = []
+        for _ in range(self.times):
+            inputs = torch.relu(self.again(inputs))
+            self.seen.append(inputs.std(correction=0).item())
+        return inputs
+
+
+def test_a_function_behind_one_layer_is_measured_at_each_of_its_calls_through_all_depth(tmp_path):
+    model = OneLayerAgain(25)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    inputs, labels = batches(1)[0]
+    with watch(model, optimizer, session=tmp_path / "again.convdebug", every=1) as watched:
+        loss = nn.functional.cross_entropy(model(inputs), labels)
+        loss.backward()
+        optimizer.step()
+        watched.step(loss)
+    names = ["again.relu", *(f"again.relu.{call}" for call in range(2, 26))]
+    with Session.open(tmp_path / "again.convdebug") as session:
+        found = [float(session.series(f"activation/{name}/std")[1][0]) for name in names]
+    assert found == pytest.approx(model.seen, rel=1e-4, abs=1e-7)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convdebug.rules.curves import growth, level, noise, number, onset, rounded, running_median
+from convdebug.rules.curves import block_means, growth, level, noise, number, onset, rounded, running_median
 from convdebug.rules.thinning import KEPT_AT_THE_ENDS, KEPT_BETWEEN, Thinned
 
 
@@ -53,6 +53,11 @@ def test_growth_says_nothing_of_too_few_or_constant_layers(profile):
 
 def test_the_running_median_keeps_the_incomplete_last_block():
     assert running_median(np.array([1.0, 9.0, 2.0, 4.0, 6.0]), 3).tolist() == [2.0, 5.0]
+
+
+def test_the_means_of_blocks_leave_the_incomplete_last_block_out():
+    assert block_means(np.array([1.0, 9.0, 2.0, 4.0, 6.0]), 2).tolist() == [5.0, 3.0]
+    assert len(block_means(np.array([1.0]), 2)) == 0
 
 
 @pytest.mark.parametrize(("rate", "nice"), [(0.0013, 0.001), (0.037, 0.05), (7.6e-4, 1e-3), (2.2, 2.0), (1e6, 1e6)])

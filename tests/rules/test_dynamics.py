@@ -1,0 +1,111 @@
+"""How a training goes and how it began: rates that are too low or too high, values that grow with depth, saturation."""
+
+import math
+
+import numpy as np
+import pytest
+
+from convdebug.rules import diagnose
+from convdebug_sessions import Session
+
+CHANCE = math.log(10)
+TANH_LAYERS = [{"name": f"layer{i}", "kind": "Tanh", "activation": "tanh"} for i in range(6)]
+
+
+def found(path):
+    """Rule, cause and first step of what was found, without infos."""
+    with Session.open(path) as session:
+        return [(each.rule, each.caused_by, each.first_step) for each in diagnose(session) if each.severity != "info"]
+
+
+def rules(path):
+    return [rule for rule, _, _ in found(path)]
+
+
+def noisy(values, noise):
+    return np.asarray(values) + np.random.default_rng(1).normal(0, noise, len(values))
+
+
+def moved_by(ratio, rows):
+    return {"update/fc.weight/ratio": np.full(rows, ratio)}
+
+
+@pytest.mark.parametrize("optimizer", ["Adadelta", "RMSprop", "SGD"])
+def test_a_rate_is_too_low_where_updates_are_a_tenth_of_a_thousandth_and_the_loss_stays(written, optimizer):
+    loss = {"train/loss": noisy(np.full(160, CHANCE), 0.02)}
+    assert rules(written(loss, moved_by(3e-5, 160), info={"optimizer": {"name": optimizer}})) == [
+        "learning-rate-too-low"
+    ]
+
+
+def test_a_loss_that_only_came_down_to_chance_has_barely_moved(written):
+    loss = {"train/loss": noisy(np.linspace(2.38, 2.3, 160), 0.03)}
+    assert rules(written(loss, moved_by(3e-5, 160))) == ["learning-rate-too-low"]
+
+
+@pytest.mark.parametrize("ratio", [3e-5, 9e-5])
+def test_small_updates_under_which_the_loss_falls_are_small_enough_to_learn(written, ratio):
+    loss = {"train/loss": noisy(np.linspace(CHANCE, 2.1, 160), 0.05)}
+    assert rules(written(loss, moved_by(ratio, 160))) == []
+
+
+def test_a_loss_too_noisy_to_tell_whether_it_falls_is_not_held_against_the_rate(written):
+    loss = {"train/loss": noisy(np.linspace(CHANCE, 2.1, 80), 0.6)}
+    assert rules(written(loss, moved_by(5e-5, 80))) == []
+
+
+def learned_and_climbed(highest):
+    """Down to a tenth of the first loss, and up again: half of the batches perfect, the others very wrong."""
+    middle = np.concatenate([np.linspace(CHANCE, 0.2, 20), np.linspace(0.2, highest, 140)])
+    return np.where(np.arange(160) % 2, 2 * middle, 0.0) * (np.arange(160) > 0) + CHANCE * (np.arange(160) == 0)
+
+
+def test_a_loss_that_was_learned_and_lost_under_large_updates_names_the_rate(written):
+    assert (
+        found(written({"train/loss": learned_and_climbed(6.0)}, moved_by(0.1, 160)))[0][0] == "learning-rate-too-high"
+    )
+
+
+@pytest.mark.parametrize(("highest", "ratio"), [(6.0, 0.005), (2.0, 0.1)])
+def test_a_loss_that_climbs_under_usual_updates_or_below_its_first_is_not_the_rates(written, highest, ratio):
+    assert rules(written({"train/loss": learned_and_climbed(highest)}, moved_by(ratio, 160))) == []
+
+
+def test_a_few_wild_batches_of_a_network_that_learned_are_not_the_rates(written, synthetic):
+    loss = synthetic.falling(200)
+    loss[[155, 185]] = 80.0
+    assert rules(written({"train/loss": loss}, moved_by(0.05, 200))) == []
+
+
+def deviations(factor, depth):
+    return {f"activation/layer{i}/std": [0.4 * factor**i] for i in range(depth)}
+
+
+def relu_layers(depth):
+    return {"layers": [{"name": f"layer{i}", "kind": "ReLU", "activation": "relu"} for i in range(depth)]}
+
+
+def test_little_growth_a_layer_explodes_in_a_network_that_is_deep_enough(written):
+    loss = np.concatenate([[6e4], np.full(59, np.nan)])
+    path = written(deviations(1.6, 24), {"train/loss": loss}, moved_by(300.0, 60), info=relu_layers(24))
+    assert found(path)[0] == ("exploding-activations", None, 0)
+    assert {rule: cause for rule, cause, _ in found(path)[1:]} == {
+        "initial-loss-off": "exploding-activations",
+        "learning-rate-too-high": "exploding-activations",
+        "loss-diverged": "exploding-activations",
+    }
+
+
+@pytest.mark.parametrize(("factor", "depth"), [(1.41, 16), (1.6, 10)])
+def test_sums_of_residual_blocks_that_grow_by_some_hundreds_are_left_alone(written, factor, depth):
+    loss = noisy(np.full(60, CHANCE), 0.02)
+    assert rules(written(deviations(factor, depth), {"train/loss": loss}, info=relu_layers(depth))) == []
+
+
+def test_units_saturated_from_the_start_are_why_the_first_loss_is_off(written):
+    loss = np.geomspace(12.0, 1.2, 160)
+    share = {f"activation/layer{i}/saturated_fraction": np.linspace(0.8, 0.95, 160) for i in range(6)}
+    assert found(written({"train/loss": loss}, share, info={"layers": TANH_LAYERS})) == [
+        ("saturated-units", None, 0),
+        ("initial-loss-off", "saturated-units", 0),
+    ]
