@@ -241,6 +241,19 @@ def test_a_two_way_loss_summed_over_pixels(written, synthetic):
     assert severe(written({"train/loss": loss, "loss/binary_cross_entropy": 64 * loss}, info=info)) == []
 
 
+def test_a_sum_that_the_loop_divides_is_not_what_makes_it_overshoot(written, synthetic):
+    loss = np.append(np.geomspace(1.0, 500.0, 40), np.full(60, 500.0))
+    ratios = {f"update/{each['name']}/ratio": np.full(100, 0.5) for each in synthetic.parameters}
+    event = {"call": "mse_loss", "name": "mse_loss", "reduction": "sum", "scores": [64, 1], "labels": [64, 1]}
+    info = {"expected_initial_loss": None, "num_classes": None, "batch_size": 64, "parameters": synthetic.parameters}
+    info["loss"] = {"name": "mse_loss", "reduction": "sum"}
+    for size, expected in ((64, False), (1, True)):
+        groups = ({"train/loss": loss, "loss/mse_loss": size * loss}, ratios)
+        found = severe(written(*groups, info=info, events=[("loss-seen", 0, event)]))
+        assert ("loss-summed-over-batch" in found) == expected
+        assert "learning-rate-too-high" in found
+
+
 def test_a_distillation_beside_a_cross_entropy_that_starts_at_chance(written, synthetic):
     groups = {"train/loss": 3.3 * synthetic.falling(300), "loss/cross_entropy": synthetic.falling(300)}
     assert severe(written(groups | {"loss/kl_div": 5 * synthetic.falling(300)})) == []

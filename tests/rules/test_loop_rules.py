@@ -301,6 +301,16 @@ def a_loss_that_is_summed(watch):
     train(watch, model, sgd(model.parameters(), 5e-4), loss_of)
 
 
+@sick("loss-summed-over-batch", "warning")
+def squares_that_are_summed_and_overshoot(watch):
+    model = nn.Sequential(net(), nn.Linear(10, 1))
+
+    def loss_of(outputs, labels):
+        return F.mse_loss(outputs.squeeze(1), labels / 10, reduction="sum")
+
+    train(watch, model, sgd(model.parameters(), 0.05), loss_of)
+
+
 def test_a_loop_that_waits_for_its_data_is_told_so(tmp_path):
     def slow():
         for batch in batches(25):
