@@ -61,7 +61,7 @@ class Ears:
         self.broken = False
         self.pending = PendingLoss(lambda: scene.parameters)
         self.evaluations = Evaluations(write_evaluation)
-        told = (self._training_begins, self._evaluation_begins, self._evaluated, self._tell_failure)
+        told = (self._training_begins, self._evaluation_begins, self._evaluated, self._trained, self._tell_failure)
         self.root = Root(scene.model, scene.clock, *told)
         self.root.hearable = self.root.hearable and hooks
         self._comparing = False
@@ -204,6 +204,12 @@ class Ears:
         self.evaluations.training_sees(inputs)
         if len(_all) > 1 and not self._fed:
             self._look_who_feeds(inputs)
+
+    @harmless
+    def _trained(self, output: Any) -> None:
+        told = self.scene.aside
+        if told is not None and (self.moment.updates or not self.scene.model.training):
+            told(self.moment.step, output)
 
     def _look_who_feeds(self, inputs: Any) -> None:
         """Say it where another watched model's answer is what this one is given: that is no data."""
