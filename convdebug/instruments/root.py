@@ -57,6 +57,8 @@ class Root:
         self._answers: deque[tuple[int, weakref.ref[Tensor]]] = deque(maxlen=ANSWERS)
         self.keeps_parts = True
         self._parts: list[weakref.ref[Tensor]] = []
+        self.answered: tuple[int, ...] = ()
+        """The shape of the last answer with a graph, while parts are kept."""
 
     def gave(self, scores: Any) -> bool:
         """Whether scores are this model's last answer, a view of it, or were computed from it by a few operators."""
@@ -143,6 +145,7 @@ class Root:
         self._trained(output)
         if self.keeps_parts:
             self._parts = [weakref.ref(each) for each in tensors_in(output)]
+            self.answered = () if tensor is None else tuple(tensor.shape)
         moment = self.moment
         if moment is None:
             return

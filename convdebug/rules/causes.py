@@ -49,7 +49,13 @@ CAUSES: dict[str, tuple[str, ...]] = {
     ),
     "double-softmax": ("learning-rate-too-low", "loss-not-decreasing", "loss-plateau", "underfitting"),
     "double-sigmoid": ("learning-rate-too-low", "loss-not-decreasing", "loss-plateau", "underfitting"),
-    "loss-shape-broadcast": ("constant-output", "loss-not-decreasing", "loss-plateau", "underfitting"),
+    "loss-shape-broadcast": (
+        "constant-output",
+        "learning-rate-too-high",
+        "loss-not-decreasing",
+        "loss-plateau",
+        "underfitting",
+    ),
     "unshuffled-batches": (
         "initial-loss-off",
         "loss-oscillating",

@@ -40,7 +40,7 @@ def said_reduction(facts: Facts) -> str:
 
 def _only_function(facts: Facts) -> dict[str, Any]:
     """The loss function of torch that was called, where it was a single one."""
-    seen = {event.data.get("call"): event.data for event in facts.events("loss-seen")}
+    seen = {event.data["call"]: event.data for event in facts.events("loss-seen") if "call" in event.data}
     return next(iter(seen.values())) if len(seen) == 1 else {}
 
 

@@ -280,6 +280,14 @@ def one_column_against_a_row(watch):
     train(watch, nn.Sequential(net(), nn.Linear(10, 1)), loss_of=loss_of)
 
 
+@sick("loss-shape-broadcast", "error")
+def a_row_against_a_column_by_hand(watch):
+    def loss_of(outputs, labels):
+        return ((labels[:, None] / 10 - outputs.squeeze()) ** 2).mean()
+
+    train(watch, nn.Sequential(net(), nn.Linear(10, 1)), loss_of=loss_of)
+
+
 @sick("unshuffled-batches", "warning")
 def one_class_after_the_other(watch):
     def sorted_data():
