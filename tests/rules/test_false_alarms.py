@@ -204,6 +204,32 @@ def test_a_large_penalty_under_which_the_network_learns(written, synthetic):
     assert severe(written(*groups, info=info)) == []
 
 
+def shrinking(synthetic):
+    return {f"weight/{each['name']}/norm": np.linspace(5, 2, 200) for each in synthetic.parameters}
+
+
+def test_a_penalty_by_hand_under_which_the_network_learns(written, synthetic):
+    data = synthetic.falling(200)
+    groups = ({"train/loss": data + np.linspace(6, 2, 200), "loss/cross_entropy": data}, shrinking(synthetic))
+    info = {"parameters": synthetic.parameters, "loss": {"name": "own", "reduction": "own", "part": "cross_entropy"}}
+    assert severe(written(*groups, info=info)) == []
+
+
+@pytest.mark.parametrize("weight", [0.25, 8.0], ids=["divided", "summed"])
+def test_a_loss_function_that_is_only_weighted_has_nothing_beside_it(written, synthetic, weight):
+    data = noisy(np.full(200, 2.3))
+    groups = ({"train/loss": weight * data, "loss/cross_entropy": data}, shrinking(synthetic))
+    info = {"parameters": synthetic.parameters, "expected_initial_loss": None, "num_classes": None}
+    assert "regularization-dominates" not in severe(written(*groups, info=info))
+
+
+def test_several_loss_functions_are_taken_together(written, synthetic):
+    first, second = noisy(np.full(200, 2.3)), np.geomspace(20.0, 2.0, 200)
+    functions = {"loss/cross_entropy": first, "loss/mse_loss": second}
+    groups = ({"train/loss": first + second, **functions}, shrinking(synthetic))
+    assert severe(written(*groups, info={"parameters": synthetic.parameters})) == []
+
+
 def test_two_black_pictures_that_stand_in_both_splits(written, synthetic):
     events = [("overlap", None, {"shared": 2, "examined": 60})]
     assert severe(written({"train/loss": synthetic.falling(100)}, events=events)) == []

@@ -319,6 +319,16 @@ def squares_that_are_summed_and_overshoot(watch):
     train(watch, model, sgd(model.parameters(), 0.05), loss_of)
 
 
+@sick("regularization-dominates", "warning")
+def a_penalty_by_hand_at_full_weight(watch):
+    model = net()
+
+    def loss_of(scores, labels):
+        return ENTROPY(scores, labels) + sum(parameter.pow(2).sum() for parameter in model.parameters())
+
+    train(watch, model, sgd(model.parameters(), 0.05), loss_of, steps=120)
+
+
 def test_a_loop_that_waits_for_its_data_is_told_so(tmp_path):
     def slow():
         for batch in batches(25):
