@@ -16,6 +16,7 @@ from convdebug.catalogue.datasets.pictures import PictureDataset
 from convdebug.catalogue.regularizers import l2
 from convdebug.config import RunConfig
 from convdebug.errors import UserError
+from convdebug.partials import taken_apart
 from convdebug.settings import OptimizerConfig
 from convdebug.user_code import find_function, users_code
 
@@ -140,8 +141,9 @@ class Target:
 
     def data_loss(self, outputs: Any, labels: Any) -> Tensor:
         """The loss without penalties; a function of torch is looked up at each call: instruments may stand in."""
-        if getattr(self.loss, "__module__", None) == nn.functional.__name__:
-            return getattr(nn.functional, self.loss.__name__, self.loss)(outputs, labels)
+        function, settings = taken_apart(self.loss)
+        if getattr(function, "__module__", None) == nn.functional.__name__:
+            return getattr(nn.functional, function.__name__, function)(outputs, labels, **settings)
         return self.loss(outputs, labels)
 
     def total_loss(self, model: nn.Module, outputs: Any, labels: Any) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -169,11 +171,14 @@ class Target:
     @property
     def expected_initial_loss(self) -> float | None:
         """ln C for a mean cross entropy over C classes, ln 2 for a mean binary one; None for any other loss."""
+        loss, settings = taken_apart(self.loss)
         if is_binary_entropy(self.loss):
-            plain = getattr(self.loss, "weight", None) is None and getattr(self.loss, "pos_weight", None) is None
-            return math.log(2) if plain and getattr(self.loss, "reduction", "mean") == "mean" else None
+            said = {name: settings.get(name, getattr(loss, name, None)) for name in ("weight", "pos_weight")}
+            plain = said["weight"] is None and said["pos_weight"] is None
+            reduction = settings.get("reduction", getattr(loss, "reduction", "mean"))
+            return math.log(2) if plain and reduction == "mean" else None
         kinds = (nn.CrossEntropyLoss, nn.NLLLoss)
-        known = isinstance(self.loss, kinds) or self.loss in (nn.functional.cross_entropy, nn.functional.nll_loss)
+        known = isinstance(loss, kinds) or loss in (nn.functional.cross_entropy, nn.functional.nll_loss)
         return math.log(self.num_classes) if known and self.num_classes else None
 
     def complete(self) -> "Target":
@@ -197,7 +202,7 @@ class Target:
 def is_binary_entropy(loss: Any) -> bool:
     """Whether a loss is torch's binary cross entropy, of logits or of probabilities."""
     functions = (nn.functional.binary_cross_entropy_with_logits, nn.functional.binary_cross_entropy)
-    return isinstance(loss, nn.BCEWithLogitsLoss | nn.BCELoss) or loss in functions
+    return isinstance(loss, nn.BCEWithLogitsLoss | nn.BCELoss) or taken_apart(loss)[0] in functions
 
 
 def class_count(outputs: Any, labels: Any) -> int | None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .anatomy import first_tensor
 from .backward import listen_to_tensors, stop_listening_to_tensors
+from .blown_up import blown_up
 from .comparing import listen_to_comparisons, stop_listening_to_comparisons
 from .evaluation import Evaluations
 from .fetching import listen_to_loaders, stop_listening_to_loaders
@@ -61,12 +62,13 @@ class Ears:
         self.broken = False
         self.pending = PendingLoss(lambda: scene.parameters)
         self.evaluations = Evaluations(write_evaluation)
-        told = (self._training_begins, self._evaluation_begins, self._evaluated, self._tell_failure)
+        told = (self._training_begins, self._evaluation_begins, self._evaluated, self._trained, self._tell_failure)
         self.root = Root(scene.model, scene.clock, *told)
         self.root.hearable = self.root.hearable and hooks
         self._comparing = False
         self._compared = False
         self._backwards = 0
+        self._told_pairs = False
         self._until_last = Heard(moment, 0, 0)
         self._fed = False
         self._evaluated_last = False
@@ -165,6 +167,8 @@ class Ears:
             self.evaluations.backward_ended(self.pending.touched and not self.scene.model.training)
         if begins:
             self.evaluations.backward_begins()
+            if self.root.keeps_parts:
+                self._look_for_pairs(tensors)
 
     def _mark_heard(self) -> None:
         """Of several models' losses one that gave this model no gradients was another's."""
@@ -172,6 +176,15 @@ class Ears:
         if not self.pending.touched and len(_all) > 1:
             self._until_last.forget_later(moment)
         self._until_last = Heard(moment, len(moment.losses), len(moment.answers))
+
+    def _look_for_pairs(self, tensors: Any) -> None:
+        """Say it where outputs and labels were blown up against each other, whoever wrote the loss."""
+        first = first_of(tensors)
+        found = None if first is None or self._told_pairs else blown_up(first, self.root.answered)
+        if found is not None:
+            self._told_pairs = True
+            outputs, result = found
+            self.scene.run.event("loss-blown-up", self.moment.step, outputs=list(outputs), result=list(result))
 
     def _look_for_loss_in_answer(self, tensors: Any) -> None:
         """Whether the model itself answers with the loss; looked for at the first backward passes."""
@@ -204,6 +217,12 @@ class Ears:
         self.evaluations.training_sees(inputs)
         if len(_all) > 1 and not self._fed:
             self._look_who_feeds(inputs)
+
+    @harmless
+    def _trained(self, output: Any) -> None:
+        told = self.scene.aside
+        if told is not None and (self.moment.updates or not self.scene.model.training):
+            told(self.moment.step, output)
 
     def _look_who_feeds(self, inputs: Any) -> None:
         """Say it where another watched model's answer is what this one is given: that is no data."""

@@ -33,6 +33,8 @@ class Scene:
     class_names: Sequence[str] | None = None
     info: dict[str, Any] = field(default_factory=dict)
     parameters: list[tuple[str, nn.Parameter]] = field(default_factory=list)
+    aside: Callable[[int, Any], None] | None = None
+    """Told the step and each answer with a graph that the step hardly trains on: in evaluation mode, or after it."""
 
     def __post_init__(self) -> None:
         self.look_again()

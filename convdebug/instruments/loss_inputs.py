@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .blown_up import operator
 from .instrument import Instrument, Moment, Scene
 from .losses import listen, stop_listening
 from .table import Table
@@ -30,17 +31,11 @@ def producer_of(scores: Tensor) -> str:
     """The operator that computed some scores, "Softmax" for example; "" where autograd does not tell."""
     node = scores.grad_fn
     for _ in range(MOST_OPERATORS):
-        name = _operator(node)
+        name = operator(node)
         if name not in PASSING_ON or not node.next_functions:  # type: ignore[union-attr]
             return name
         node = node.next_functions[0][0]  # type: ignore[union-attr]
     return ""
-
-
-def _operator(node: Any) -> str:
-    if node is None:
-        return ""
-    return str(node.name()).rpartition("::")[2].rstrip("0123456789").removesuffix("Backward")
 
 
 def input_row(scores: Tensor) -> Tensor:

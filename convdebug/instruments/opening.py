@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.optim import Optimizer
 
+from convdebug.partials import taken_apart
 from convdebug_sessions import Recorder, RunRecorder, Session, SessionError
 
 from .anatomy import parameter_infos, size_of
@@ -79,10 +80,12 @@ def _script() -> str:
 
 
 def describe_loss(loss: Any) -> dict[str, Any]:
-    """A loss function or module as `run.info["loss"]` holds it."""
+    """A loss function or module as `run.info["loss"]` holds it; a `functools.partial` is what it was made of."""
+    loss, settings = taken_apart(loss)
     name = getattr(loss, "__name__", None) or type(loss).__name__
     of_torch = getattr(loss, "__module__", "") == "torch.nn.functional"
-    return {"name": name, "reduction": getattr(loss, "reduction", "mean" if of_torch else "own")}
+    said = settings.get("reduction") if of_torch else None
+    return {"name": name, "reduction": said or getattr(loss, "reduction", "mean" if of_torch else "own")}
 
 
 def describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:

@@ -29,9 +29,9 @@ class Root:
     """Hooks on the outermost module, for as long as it is watched.
 
     `training_begins` is told of every forward pass with recorded gradients, `evaluation_begins` of every one without,
-    and `evaluated` of what the model answered there. Our own passes through the model go unheard. `moment` is filled
-    on the steps on which an instrument wants the inputs and outputs. `failed` is told what went wrong, after which
-    nothing is heard.
+    `trained` and `evaluated` of what the model answered there. Our own passes through the model go unheard. `moment`
+    is filled on the steps on which an instrument wants the inputs and outputs. `failed` is told what went wrong, after
+    which nothing is heard.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class Root:
         training_begins: Callable[[Any], None],
         evaluation_begins: Callable[[Any], None],
         evaluated: Callable[[Any], None],
+        trained: Callable[[Any], None],
         failed: Callable[[Exception], None],
     ) -> None:
         self.model = model
@@ -48,13 +49,16 @@ class Root:
         self.hearable = getattr(model, "_compiled_call_impl", None) is None or type(model).__name__ == "OptimizedModule"
         self.moment: Moment | None = None
         self.broken, self.failed = False, failed
-        self._training_begins, self._evaluation_begins, self._evaluated = training_begins, evaluation_begins, evaluated
+        self._training_begins, self._trained = training_begins, trained
+        self._evaluation_begins, self._evaluated = evaluation_begins, evaluated
         self._hooks: list[RemovableHandle] = []
         self.called = 0
         """When it was called last, counted over the calls of all models that are watched."""
         self._answers: deque[tuple[int, weakref.ref[Tensor]]] = deque(maxlen=ANSWERS)
         self.keeps_parts = True
         self._parts: list[weakref.ref[Tensor]] = []
+        self.answered: tuple[int, ...] = ()
+        """The shape of the last answer with a graph, while parts are kept."""
 
     def gave(self, scores: Any) -> bool:
         """Whether scores are this model's last answer, a view of it, or were computed from it by a few operators."""
@@ -138,8 +142,10 @@ class Root:
         if not torch.is_grad_enabled():
             self._evaluated(output)
             return
+        self._trained(output)
         if self.keeps_parts:
             self._parts = [weakref.ref(each) for each in tensors_in(output)]
+            self.answered = () if tensor is None else tuple(tensor.shape)
         moment = self.moment
         if moment is None:
             return

@@ -49,7 +49,13 @@ CAUSES: dict[str, tuple[str, ...]] = {
     ),
     "double-softmax": ("learning-rate-too-low", "loss-not-decreasing", "loss-plateau", "underfitting"),
     "double-sigmoid": ("learning-rate-too-low", "loss-not-decreasing", "loss-plateau", "underfitting"),
-    "loss-shape-broadcast": ("constant-output", "loss-not-decreasing", "loss-plateau", "underfitting"),
+    "loss-shape-broadcast": (
+        "constant-output",
+        "learning-rate-too-high",
+        "loss-not-decreasing",
+        "loss-plateau",
+        "underfitting",
+    ),
     "unshuffled-batches": (
         "initial-loss-off",
         "loss-oscillating",
@@ -187,6 +193,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "non-finite-activation": ("non-finite-gradient", "loss-diverged"),
     "non-finite-gradient": ("loss-diverged", "steps-skipped"),
     "non-finite-update": ("loss-diverged",),
+    "constant-output": ("initial-loss-off", "frozen-parameters", "loss-not-decreasing", "loss-plateau"),
     "initial-loss-off": (),
 }
 
@@ -225,9 +232,12 @@ SLACK_STEPS = 20  # an onset is known no better than instruments and medians all
 def explains(cause: Diagnosis, consequence: Diagnosis) -> bool:
     """Whether the table says that one leads to the other.
 
+    An output explains something only if it was constant from the start; later it is a consequence itself.
     A layer that is dead altogether, though something reaches it, hides the input from all behind it: there the table's
     order of `input-ignored` and `dead-relu` is the other way round.
     """
+    if cause.rule == "constant-output" and cause.first_step > 0:
+        return False
     dead = next((each for each in (cause, consequence) if each.rule == "dead-relu"), None)
     if dead is not None and {cause.rule, consequence.rule} == {"dead-relu", "input-ignored"}:
         hides = dead.evidence.get("dead", 0.0) == 1.0 and dead.evidence.get("deviation_before", 0.0) > 0

@@ -10,11 +10,19 @@ LEAST_ALIVE = 16
 SHARE_ALIVE = 0.9  # of all graphs that were marked
 MANY_ALIVE = 64  # at once, even if they are freed at the end of the epoch: nobody needs that many
 LEAST_STEPS = 100
+REMEDIES = (
+    Remedy("Sum up loss.item() or loss.detach() instead of loss."),
+    Remedy("Detach what is kept for later (outputs, hidden states), and evaluate under torch.no_grad()."),
+)
 
 
 def judge(facts: Facts) -> Finding | None:
-    """Marks left in the graphs of measured steps that are still alive."""
-    alive, marked = facts.curve("graph/alive"), facts.curve("graph/marked")
+    """Marks left in the graphs of measured steps, or of evaluations, that are still alive."""
+    return _kept(facts, "", "measured earlier steps") or _kept(facts, "_aside", "earlier evaluations")
+
+
+def _kept(facts: Facts, which: str, of: str) -> Finding | None:
+    alive, marked = facts.curve(f"graph/alive{which}"), facts.curve(f"graph/marked{which}")
     if not len(alive) or alive.steps[-1] - alive.steps[0] < LEAST_STEPS:
         return None
     now, most = float(alive.values[-1]), float(alive.values.max())
@@ -23,16 +31,13 @@ def judge(facts: Facts) -> Finding | None:
     first = int(alive.steps[np.flatnonzero(alive.values <= 2)[-1]]) if (alive.values <= 2).any() else 0
     return Finding(
         "warning",
-        f"The graphs of {most:.0f} of {marked.values[-1]:.0f} measured earlier steps are still in memory at step "
+        f"The graphs of {most:.0f} of {marked.values[-1]:.0f} {of} are still in memory at step "
         f"{alive.steps[-1]}{_memory(facts.curve('memory/allocated'))}. Something keeps a reference to every loss or "
         "output together with all it was computed from.",
         first_step=first,
         last_step=int(alive.steps[-1]),
         evidence={"alive": most, "marked": float(marked.values[-1])},
-        remedies=(
-            Remedy("Sum up loss.item() or loss.detach() instead of loss."),
-            Remedy("Detach what is kept for later (outputs, hidden states), and evaluate under torch.no_grad()."),
-        ),
+        remedies=REMEDIES[::-1] if which else REMEDIES,
     )
 
 
@@ -53,7 +58,7 @@ RULE = Rule(
     "from batch to batch; validation losses summed without no_grad.",
     remedies="item() or detach() for everything that outlives the step.",
     source="PyTorch's frequently asked questions: do not accumulate history across the training loop. Marks left in "
-    f"the graphs of measured steps: {LEAST_ALIVE} and {SHARE_ALIVE:.0%} of them alive after {LEAST_STEPS} steps, or "
-    f"{MANY_ALIVE} at once.",
+    f"the graphs of measured steps, or of evaluations with recorded gradients: {LEAST_ALIVE} and {SHARE_ALIVE:.0%} of "
+    f"them alive after {LEAST_STEPS} steps, or {MANY_ALIVE} at once.",
     judge=judge,
 )

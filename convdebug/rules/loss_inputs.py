@@ -51,7 +51,7 @@ class Given:
 
 def given(facts: Facts, *names: str) -> Iterator[Given]:
     """What the losses of these names were given."""
-    seen = {event.data["call"]: event.data for event in facts.events("loss-seen")}
+    seen = {event.data["call"]: event.data for event in facts.events("loss-seen") if "call" in event.data}
     columns = {what: facts.table("loss-input", what) for what in ("min", "max", "sum_error")}
     for place, call in enumerate(columns["min"].names):
         if call.partition(".")[0] in names:
@@ -159,16 +159,27 @@ def judge_shapes(facts: Facts) -> Finding | None:
         scores, labels = data.get("scores") or [], data.get("labels") or []
         if data.get("broadcast") and data.get("reduction") != "none" and scores[:1] == labels[:1]:
             return _broadcast(facts, event, scores, labels)
-    return None
+    return next((_of_graph(facts, event) for event in facts.events("loss-blown-up")), None)
 
 
 def _broadcast(facts: Facts, event: Event, scores: list[int], labels: list[int]) -> Finding:
-    blown_up = np.broadcast_shapes(tuple(scores), tuple(labels))
+    blown_up = list(np.broadcast_shapes(tuple(scores), tuple(labels)))
+    given = f"{event.data['name']} is given outputs of shape {_shape(scores)} and labels of shape {_shape(labels)}"
+    return _all_pairs(facts, event, f"{given}: they are blown up to {_shape(blown_up)}", scores, blown_up)
+
+
+def _of_graph(facts: Facts, event: Event) -> Finding:
+    """Seen in the graph of the loss: it is known what the outputs were blown up to, not the shape of the labels."""
+    outputs, result = event.data["outputs"], event.data["result"]
+    words = f"The loss compares outputs of shape {_shape(outputs)} with labels of another: both are blown up to "
+    return _all_pairs(facts, event, words + _shape(result), outputs, result)
+
+
+def _all_pairs(facts: Facts, event: Event, words: str, scores: list[int], blown_up: list[int]) -> Finding:
     return Finding(
         "error",
-        f"{event.data['name']} is given outputs of shape {_shape(scores)} and labels of shape {_shape(labels)}: they "
-        f"are blown up to {_shape(blown_up)}, every output against every label. The best answer to that is the mean "
-        "of the labels, whatever the input.",
+        f"{words}, every output against every label. The best answer to that is the mean of the labels, whatever the "
+        "input.",
         first_step=event.step or 0,
         last_step=max(event.step or 0, facts.run.steps - 1),
         evidence={"examples": float(scores[0]), "compared": float(np.prod(blown_up))},
@@ -232,6 +243,7 @@ BROADCAST = Rule(
     "compared with the labels of all examples.",
     causes="A last layer with one output and labels without that dimension.",
     remedies="squeeze the outputs or unsqueeze the labels.",
-    source="The shapes that the loss saw: the result is larger than either.",
+    source="The shapes that the loss saw: the result is larger than either. Where the loss is written by hand, the "
+    "graph before it: outputs (N,) or (N, 1) minus constants give N × N, of which every row is the first one, moved.",
     judge=judge_shapes,
 )

@@ -2,17 +2,21 @@
 
 import math
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
 from convdebug.rules.curves import level, number
-from convdebug.rules.facts import Curve, Facts
+from convdebug.rules.facts import NOTHING, Curve, Facts
 from convdebug.rules.remedies import setting_remedy
 from convdebug.rules.rule import Finding, Rule, known
-from convdebug.rules.training import base_rate, chance_loss, update_ratio, weights
+from convdebug.rules.training import base_rate, chance_loss, trains_beside_another, update_ratio, weights
 from convdebug_sessions import Remedy
 
 LEAST_STEPS = 50
+LEAST_ROWS = 8  # of a loss function that is measured now and then
+TOTAL_FALLEN = 0.8  # by what is added alone
+STILL_HIGH = 0.5  # of the first
 SHRUNK = 0.8  # of the first norm of all weights
 NOT_FALLEN = 0.95  # of the first data loss and of chance
 SHARE_OF_UPDATES = 0.5  # of a step's movement that is decay, where decay is no part of the gradient
@@ -29,9 +33,15 @@ class Pull:
 
 def judge(facts: Facts) -> Finding | None:
     """A penalty above the data loss (or decay that is most of each step), shrinking weights, a data loss that stays."""
-    data = data_loss(facts).finite()
     norms = _norms(facts)
-    if len(data) < LEAST_STEPS or len(norms) < 3:
+    if len(norms) < 3:
+        return None
+    return _of_known_penalty(facts, norms) or _of_rest(facts, norms)
+
+
+def _of_known_penalty(facts: Facts, norms: Curve) -> Finding | None:
+    data = data_loss(facts).finite()
+    if len(data) < LEAST_STEPS:
         return None
     width = max(5, len(data) // 10)
     first, now = level(data.values[:5]), level(data.values[-width:])
@@ -40,6 +50,10 @@ def judge(facts: Facts) -> Finding | None:
     pull = _by_penalty(facts, first) or _by_decay(facts)
     if pull is None:
         return None
+    return _finding(facts, pull, norms, data, first, now)
+
+
+def _finding(facts: Facts, pull: Pull, norms: Curve, data: Curve, first: float, now: float) -> Finding:
     shrunk = float(norms.values[-1] / norms.values[0])
     return Finding(
         "warning",
@@ -50,6 +64,43 @@ def judge(facts: Facts) -> Finding | None:
         evidence=known(pull=pull.strength, shrunk=shrunk, first_data_loss=first, data_loss=now),
         remedies=_remedies(facts),
     )
+
+
+def _of_rest(facts: Facts, norms: Curve) -> Finding | None:
+    """What the loop adds to the loss functions of torch outweighs them, and falls while they do not.
+
+    They stay where they began, or do not come further in the second half of the run. Where loss functions are only
+    weighted or divided the total falls and rises with them, and nothing is said.
+    """
+    data, rest = _heard_and_rest(facts)
+    if len(data) < LEAST_ROWS or data.steps[-1] - data.steps[0] < LEAST_STEPS or trains_beside_another(facts):
+        return None
+    quarters = np.array_split(np.arange(len(data)), 4)
+    levels = np.array([level(data.values[rows]) for rows in quarters])
+    totals = np.array([level(data.values[rows] + rest.values[rows]) for rows in quarters])
+    first, start = level(data.values[:3]), level(rest.values[:3])
+    if not start > first or not norms.values[-1] <= SHRUNK * norms.values[0]:
+        return None
+    stayed = levels[-1] >= NOT_FALLEN * first and totals[-1] < TOTAL_FALLEN * (start + first)
+    idle = levels[-1] >= levels[1] and totals[-1] < TOTAL_FALLEN * totals[1]
+    outweighed = level(rest.values[quarters[-1]]) > levels[-1] > STILL_HIGH * first
+    if not stayed and not (idle and outweighed):
+        return None
+    words = f"At the start what is added to the loss function is {number(start)}, the loss function itself "
+    pull = Pull(start / first, words + number(first))
+    return _finding(facts, pull, norms, data, first, float(levels[-1]))
+
+
+def _heard_and_rest(facts: Facts) -> tuple[Curve, Curve]:
+    """The loss functions of torch together where they were measured, and what the loop's loss is beside them."""
+    names = sorted(name for name in facts.names if name.startswith("loss/"))
+    total = facts.curve("train/loss").finite()
+    if not names or not len(total) or len(facts.curve("train/penalty")):
+        return NOTHING, NOTHING
+    parts = [facts.curve(name).finite() for name in names]
+    steps = reduce(np.intersect1d, [part.steps for part in parts], total.steps)
+    data = np.stack([part.values[np.searchsorted(part.steps, steps)] for part in parts]).sum(axis=0)
+    return Curve(steps, data), Curve(steps, total.values[np.searchsorted(total.steps, steps)] - data)
 
 
 def data_loss(facts: Facts) -> Curve:
@@ -98,6 +149,8 @@ def _by_decay(facts: Facts) -> Pull | None:
 
 
 def _remedies(facts: Facts) -> tuple[Remedy, ...]:
+    if not _decay(facts) and not len(facts.curve("train/penalty")):
+        return (Remedy("Give what is added to the loss a small weight; on the squares of the weights about 1e-4."),)
     if facts.setting("regularization.l2"):
         return (setting_remedy(facts, "Lower the L2 penalty to 1e-4.", regularization__l2=1e-4),)
     return (
@@ -119,6 +172,7 @@ RULE = Rule(
     source='Lecture, "I like to start with small regularization and find learning rate that makes the loss go down". '
     "Penalty (½ · decay · ‖w‖²) above the data loss at the start, or decay as more than "
     f"{SHARE_OF_UPDATES:.0%} of each step; weights below {SHRUNK:.0%} of their first norm; data loss above "
-    f"{NOT_FALLEN:.0%} of its start. A healthy residual network starts with a penalty of 1.9 and learns.",
+    f"{NOT_FALLEN:.0%} of its start. A penalty by hand is what the loss has beside torch's functions: above them at "
+    "the start, and falling while they do not. A healthy residual network starts with a penalty of 1.9 and learns.",
     judge=judge,
 )

@@ -51,6 +51,7 @@ def progress(facts: Facts) -> Progress:
     recent = values[-max(1, min(50, rows // 10)) :]
     now = level(recent) if rows and np.isfinite(recent).mean() > 0.5 else float("nan")
     several = sum(name.startswith("loss/") for name in facts.names) > 1  # guessing says nothing about their sum
+    several = several or "part" in (facts.info.get("loss") or {})  # nor where the loop adds something to a function
     chance = float("nan") if several or trains_beside_another(facts) else chance_loss(facts)
     return Progress(rows, first_loss(facts), now, chance)
 

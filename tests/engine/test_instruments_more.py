@@ -13,6 +13,7 @@ from convdebug import watch
 from convdebug.instruments.examples import Fingerprints
 from convdebug.instruments.sync import WaitingCalls
 from convdebug.instruments.workers import shared_generators
+from convdebug.rules import diagnose
 from convdebug_sessions import Session
 
 
@@ -100,6 +101,32 @@ def test_graphs_that_are_kept_are_counted_and_others_are_not(tmp_path, keep, ali
     with Session.open(tmp_path / "run.convdebug") as session:
         _, values = session.series("graph/alive")
     assert values[-1] == alive if keep else values.max() <= alive
+
+
+@pytest.mark.parametrize("mode", [True, False], ids=["training mode", "evaluation mode"])
+@pytest.mark.parametrize("keep", [False, True], ids=["let go", "kept"])
+def test_graphs_of_evaluations_are_counted_by_themselves(tmp_path, keep, mode):
+    model, kept = net(), []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with watch(model, optimizer, session=tmp_path / "run.convdebug", every=1) as watched:
+        for step, (inputs, labels) in enumerate(batches(120)):
+            loss = nn.functional.cross_entropy(model(inputs), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if step % 4 == 0:
+                model.train(mode)
+                found = nn.functional.cross_entropy(model(inputs), labels)
+                kept.append(found if keep else found.item())
+                model.train()
+            watched.step(loss)
+    with Session.open(tmp_path / "run.convdebug") as session:
+        marked, alive = (session.series(f"graph/{what}_aside")[1] for what in ("marked", "alive"))
+        rules = [each.rule for each in diagnose(session)]
+        assert session.series("graph/alive")[1].max() <= 2
+    assert marked[-1] == 30
+    assert alive[-1] == 30 if keep else alive.max() <= 2
+    assert ("graph-kept-alive" in rules) == keep
 
 
 def test_validation_examples_that_were_trained_on_are_counted(tmp_path):

@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 from convdebug.batches import batch_sizes, split_batch, to_device
 from convdebug.config import RunConfig
 from convdebug.errors import TargetError, UserError
+from convdebug.instruments.opening import describe_loss
 from convdebug.learner import Learner
 from convdebug.target import Target, load_target
 
@@ -266,6 +268,15 @@ def test_classes_are_counted_by_the_scores():
     assert user_target(loss=nn.functional.cross_entropy).complete().expected_initial_loss == pytest.approx(math.log(4))
     regression = user_target(train_data=(torch.randn(20, 6), torch.randn(20, 4)), loss=nn.MSELoss()).complete()
     assert (regression.num_classes, regression.expected_initial_loss) == (None, None)
+
+
+def test_a_partial_of_a_loss_function_is_known_by_what_it_was_made_of():
+    summed = partial(nn.functional.cross_entropy, reduction="sum")
+    assert describe_loss(summed) == {"name": "cross_entropy", "reduction": "sum"}
+    target = user_target(loss=summed).complete()
+    assert target.expected_initial_loss == pytest.approx(math.log(4))
+    scores, labels = torch.zeros(8, 4), torch.zeros(8, dtype=torch.int64)
+    assert float(target.data_loss(scores, labels)) == pytest.approx(8 * math.log(4))
 
 
 def test_a_target_is_loaded_from_a_file(tmp_path):

@@ -111,3 +111,15 @@ def test_a_layer_that_is_dead_altogether_is_why_the_input_is_ignored_if_somethin
     assert found[0] == (first, None)
     assert (second, first) in found
     assert len(found) == 3
+
+
+def test_an_output_that_is_constant_from_the_start_explains_its_first_loss():
+    frozen = diagnosis("frozen-parameters", "warning")
+    found = order(diagnosis("initial-loss-off"), diagnosis("constant-output"), frozen)
+    assert found[0] == ("constant-output", None)
+    assert dict(found)["initial-loss-off"] == dict(found)["frozen-parameters"] == "constant-output"
+
+
+def test_an_output_that_becomes_constant_later_does_not():
+    found = order(diagnosis("initial-loss-off"), diagnosis("constant-output", first_step=12))
+    assert dict(found)["initial-loss-off"] is None

@@ -204,6 +204,32 @@ def test_a_large_penalty_under_which_the_network_learns(written, synthetic):
     assert severe(written(*groups, info=info)) == []
 
 
+def shrinking(synthetic):
+    return {f"weight/{each['name']}/norm": np.linspace(5, 2, 200) for each in synthetic.parameters}
+
+
+def test_a_penalty_by_hand_under_which_the_network_learns(written, synthetic):
+    data = synthetic.falling(200)
+    groups = ({"train/loss": data + np.linspace(6, 2, 200), "loss/cross_entropy": data}, shrinking(synthetic))
+    info = {"parameters": synthetic.parameters, "loss": {"name": "own", "reduction": "own", "part": "cross_entropy"}}
+    assert severe(written(*groups, info=info)) == []
+
+
+@pytest.mark.parametrize("weight", [0.25, 8.0], ids=["divided", "summed"])
+def test_a_loss_function_that_is_only_weighted_has_nothing_beside_it(written, synthetic, weight):
+    data = noisy(np.full(200, 2.3))
+    groups = ({"train/loss": weight * data, "loss/cross_entropy": data}, shrinking(synthetic))
+    info = {"parameters": synthetic.parameters, "expected_initial_loss": None, "num_classes": None}
+    assert "regularization-dominates" not in severe(written(*groups, info=info))
+
+
+def test_several_loss_functions_are_taken_together(written, synthetic):
+    first, second = noisy(np.full(200, 2.3)), np.geomspace(20.0, 2.0, 200)
+    functions = {"loss/cross_entropy": first, "loss/mse_loss": second}
+    groups = ({"train/loss": first + second, **functions}, shrinking(synthetic))
+    assert severe(written(*groups, info={"parameters": synthetic.parameters})) == []
+
+
 def test_two_black_pictures_that_stand_in_both_splits(written, synthetic):
     events = [("overlap", None, {"shared": 2, "examined": 60})]
     assert severe(written({"train/loss": synthetic.falling(100)}, events=events)) == []
@@ -239,6 +265,19 @@ def test_a_two_way_loss_summed_over_pixels(written, synthetic):
     info["loss"] = {"name": "binary_cross_entropy", "reduction": "sum"}
     loss = noisy(np.geomspace(44.7, 27.3, 400))
     assert severe(written({"train/loss": loss, "loss/binary_cross_entropy": 64 * loss}, info=info)) == []
+
+
+def test_a_sum_that_the_loop_divides_is_not_what_makes_it_overshoot(written, synthetic):
+    loss = np.append(np.geomspace(1.0, 500.0, 40), np.full(60, 500.0))
+    ratios = {f"update/{each['name']}/ratio": np.full(100, 0.5) for each in synthetic.parameters}
+    event = {"call": "mse_loss", "name": "mse_loss", "reduction": "sum", "scores": [64, 1], "labels": [64, 1]}
+    info = {"expected_initial_loss": None, "num_classes": None, "batch_size": 64, "parameters": synthetic.parameters}
+    info["loss"] = {"name": "mse_loss", "reduction": "sum"}
+    for size, expected in ((64, False), (1, True)):
+        groups = ({"train/loss": loss, "loss/mse_loss": size * loss}, ratios)
+        found = severe(written(*groups, info=info, events=[("loss-seen", 0, event)]))
+        assert ("loss-summed-over-batch" in found) == expected
+        assert "learning-rate-too-high" in found
 
 
 def test_a_distillation_beside_a_cross_entropy_that_starts_at_chance(written, synthetic):

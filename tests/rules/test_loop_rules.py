@@ -280,6 +280,14 @@ def one_column_against_a_row(watch):
     train(watch, nn.Sequential(net(), nn.Linear(10, 1)), loss_of=loss_of)
 
 
+@sick("loss-shape-broadcast", "error")
+def a_row_against_a_column_by_hand(watch):
+    def loss_of(outputs, labels):
+        return ((labels[:, None] / 10 - outputs.squeeze()) ** 2).mean()
+
+    train(watch, nn.Sequential(net(), nn.Linear(10, 1)), loss_of=loss_of)
+
+
 @sick("unshuffled-batches", "warning")
 def one_class_after_the_other(watch):
     def sorted_data():
@@ -299,6 +307,26 @@ def a_loss_that_is_summed(watch):
         return F.cross_entropy(scores, labels, reduction="sum")
 
     train(watch, model, sgd(model.parameters(), 5e-4), loss_of)
+
+
+@sick("loss-summed-over-batch", "warning")
+def squares_that_are_summed_and_overshoot(watch):
+    model = nn.Sequential(net(), nn.Linear(10, 1))
+
+    def loss_of(outputs, labels):
+        return F.mse_loss(outputs.squeeze(1), labels / 10, reduction="sum")
+
+    train(watch, model, sgd(model.parameters(), 0.05), loss_of)
+
+
+@sick("regularization-dominates", "warning")
+def a_penalty_by_hand_at_full_weight(watch):
+    model = net()
+
+    def loss_of(scores, labels):
+        return ENTROPY(scores, labels) + sum(parameter.pow(2).sum() for parameter in model.parameters())
+
+    train(watch, model, sgd(model.parameters(), 0.05), loss_of, steps=120)
 
 
 def test_a_loop_that_waits_for_its_data_is_told_so(tmp_path):
