@@ -24,6 +24,11 @@ def label_entropy(labels: Tensor, classes: int) -> Tensor:
     return -torch.special.xlogy(shares, shares).sum()
 
 
+def is_part(examples: int, batch: int | None) -> bool:
+    """Whether a batch goes through the model in equal pieces of so many examples."""
+    return batch is not None and 0 < examples < batch and batch % examples == 0
+
+
 class Inputs(Instrument):
     """`input/{mean,std,min,max}` of the first floating input, `label/entropy`, and once the blob `network-input`.
 
@@ -64,6 +69,8 @@ class Inputs(Instrument):
         self._told = True
         if "batch_size" not in self.scene.info:
             self.scene.tell(batch_size=int(tensor.shape[0]) if tensor.dim() else 1)
+        elif tensor.dim() and is_part(len(tensor), self.scene.info["batch_size"]):
+            self.scene.tell(pass_size=len(tensor))
         data = self.scene.info.get("data") or {}
         if "input_shape" not in data:
             self.scene.tell(data={**data, "input_shape": list(tensor.shape[1:])})

@@ -291,6 +291,34 @@ def one_class_after_the_other(watch):
     train(watch, model, sgd(model.parameters(), 1e-3), data=sorted_data())
 
 
+@sick("unshuffled-batches", "warning")
+def the_answers_no_before_the_answers_yes(watch):
+    def sorted_data():
+        for number in range(120):
+            labels = torch.full((32, 1), float(number // 20 % 2))
+            yield torch.randn(32, 3, 6, 6) + PATTERNS[labels[:, 0].long()], labels
+
+    model = nn.Sequential(net(), nn.Linear(10, 1))
+    train(watch, model, sgd(model.parameters(), 1e-3), nn.BCEWithLogitsLoss(), data=sorted_data())
+
+
+def yes_or_no(no, yes):
+    for inputs, labels in batches(60):
+        yield inputs, torch.where(labels[:, None] < 5, no, yes).float()
+
+
+@sick("label-out-of-range", "error")
+def masks_of_255(watch):
+    model = nn.Sequential(net(), nn.Linear(10, 1))
+    train(watch, model, torch.optim.Adam(model.parameters()), nn.BCEWithLogitsLoss(), data=yes_or_no(0, 255))
+
+
+@sick("label-out-of-range", "error")
+def minus_one_and_one_for_a_binary_loss(watch):
+    model = nn.Sequential(net(), nn.Linear(10, 1))
+    train(watch, model, torch.optim.Adam(model.parameters()), nn.BCEWithLogitsLoss(), data=yes_or_no(-1, 1))
+
+
 @sick("loss-summed-over-batch", "warning")
 def a_loss_that_is_summed(watch):
     model = net()
