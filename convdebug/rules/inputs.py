@@ -50,10 +50,15 @@ def inputs(facts: Facts) -> Inputs | None:
     What another model answers is no data: a critic is given what a generator makes.
     """
     curves = [facts.curve(f"input/{what}") for what in ("mean", "std", "min", "max")]
-    if not all(len(curve) for curve in curves) or _looks_up_embeddings(facts) or facts.info.get("fed_by"):
+    if not all(len(curve) for curve in curves) or are_no_data(facts):
         return None
     mean, std, low, high = (level(curve.values[:EARLY_ROWS]) for curve in curves)
     return Inputs(mean, std, low, high, int(curves[0].steps[-1])) if math.isfinite(std) and std > 0 else None
+
+
+def are_no_data(facts: Facts) -> bool:
+    """Whether the first numbers that the network is given are no data: another's answer, or a mask beside tokens."""
+    return _looks_up_embeddings(facts) or bool(facts.info.get("fed_by"))
 
 
 def _looks_up_embeddings(facts: Facts) -> bool:
