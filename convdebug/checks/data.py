@@ -1,5 +1,6 @@
 """Looks at the data just before the network: shapes, ranges, labels, balance, duplicates, overlap, augmentation."""
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -8,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from convdebug.batches import split_batch, to_device
 from convdebug.checks.bench import Bench, Outcome, Skipped
 from convdebug.checks.probing import answer_of, tensors_in
 from convdebug.checks.survey import Survey, rows_of
 from convdebug.checks.workers import identical_workers
+from convdebug.instruments.entrance import Entrance
 from convdebug.rules.labels import BEYOND, shares_out_of_range
 from convdebug.target import Target, is_binary_entropy, is_weighted, without_augmentation
 from convdebug_sessions import Diagnosis, Remedy
@@ -62,11 +65,20 @@ def _first_batch(bench: Bench) -> int | None:
     except Skipped:
         return None  # its own train_step knows how to call it
     outputs = _score_count(scores, labels)
+    _tell_entrance(bench, model, inputs)
     chance = bench.target.expected_initial_loss
     if chance and outputs and _within(labels, outputs, _ignored(bench.target)):
         bench.run.update_info(expected_initial_loss=chance)
         bench.run.group(("train/loss",)).append(0, (float(bench.target.loss(scores, labels)),))
     return outputs
+
+
+def _tell_entrance(bench: Bench, model: nn.Module, inputs: Any) -> None:
+    """What the first layer with weights is given in training mode, where a norm at the door is at work."""
+    entrance = Entrance(model, lambda found: bench.run.update_info(entrance=found))
+    with contextlib.suppress(Exception):  # batch norm of a single example; the checks after this one see it
+        answer_of(bench, model.train(), inputs)
+    entrance.close()
 
 
 def _keep_images(bench: Bench) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .anatomy import first_tensor
+from .entrance import Entrance
 from .instrument import Instrument, Moment, Scene
 from .sampling import Samples, as_float32, flat_view, moments
 from .table import Table
@@ -32,6 +33,7 @@ def is_part(examples: int, batch: int | None) -> bool:
 class Inputs(Instrument):
     """`input/{mean,std,min,max}` of the first floating input, `label/entropy`, and once the blob `network-input`.
 
+    The info `entrance` says what the first layer with weights was given at the first step that was seen.
     Extremes are exact, so a NaN or an infinity anywhere shows in them; mean and spread come from 4096 samples.
     """
 
@@ -45,8 +47,22 @@ class Inputs(Instrument):
         self.table = Table(scene.run)
         self.label_table = Table(scene.run)
         self._told = False
+        self._entrance: Entrance | None = None
+
+    def arm(self, moment: Moment) -> None:
+        if self._entrance is None and not self.scene.compiled:
+            self._entrance = Entrance(self.scene.inner, lambda found: self.scene.tell(entrance=found))
+
+    def fall_silent(self) -> None:
+        if self._entrance is not None:
+            self._entrance.close()
+
+    def finish(self) -> None:
+        self.fall_silent()
 
     def record(self, moment: Moment) -> None:
+        if self._entrance is not None:
+            self._entrance.close()
         tensor = first_tensor([moment.inputs, moment.keywords]) if moment.inputs is not None else None
         if tensor is not None and tensor.numel() and tensor.device == self.scene.device:
             self._record_input(moment, tensor.detach())

@@ -3,6 +3,7 @@
 import time
 import warnings
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,7 @@ from torch import nn
 
 import convdebug
 from convdebug.rules import diagnose
-from convdebug_sessions import Session
+from convdebug_sessions import Recorder, Session
 
 ENTROPY = nn.CrossEntropyLoss()
 PATTERNS = torch.randn(10, 3, 6, 6, generator=torch.Generator().manual_seed(5))
@@ -339,6 +340,26 @@ def test_a_loop_that_waits_for_its_data_is_told_so(tmp_path):
     train(lambda model, optimizer: convdebug.watch(model, optimizer, session=path, every=1), net(), data=slow())
     with Session.open(path) as session:
         assert [each.rule for each in diagnose(session)] == ["data-bound"]
+
+
+@pytest.mark.parametrize(
+    ("data_s", "usual_s", "expected"),
+    [(0.03, 0.036, ["data-bound"]), (0.03, 0.008, []), (0.002, 0.036, [])],
+    ids=["waits at every step", "waits where it is measured", "works at every step"],
+)
+def test_a_short_run_is_judged_by_the_clock_at_every_step(tmp_path, synthetic, data_s, usual_s, expected):
+    path = tmp_path / "short.convdebug"
+    with Recorder.create(path) as recorder:
+        run = recorder.start_run("watch", info=synthetic.info)
+        wall = usual_s * np.arange(1, 49)
+        synthetic.write_series(run, {"train/loss": synthetic.falling(48), "time/wall": wall})
+        measured = np.array([0, 1, 2, 4, 8, 16, 32])
+        rows = np.tile([data_s, 0.002, 0.003, 0.001], (len(measured), 1))
+        names = [f"time/{phase}" for phase in ("data", "forward", "backward", "optimizer")]
+        run.group(names).extend(measured, rows)
+        run.finish()
+    with Session.open(path) as session:
+        assert [each.rule for each in diagnose(session) if each.severity != "info"] == expected
 
 
 @pytest.mark.parametrize("every", [1, None], ids=["each step", "within the budget"])
