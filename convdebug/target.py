@@ -205,6 +205,12 @@ def is_binary_entropy(loss: Any) -> bool:
     return isinstance(loss, nn.BCEWithLogitsLoss | nn.BCELoss) or taken_apart(loss)[0] in functions
 
 
+def is_weighted(loss: Any) -> bool:
+    """Whether a loss gives classes or answers weights: as a module, or by the keywords of a partial function."""
+    given = getattr(loss, "keywords", None) or {}
+    return any(getattr(loss, name, given.get(name)) is not None for name in ("weight", "pos_weight"))
+
+
 def class_count(outputs: Any, labels: Any) -> int | None:
     """The number of scores (N, C, …) per example where the labels are whole numbers; None otherwise."""
     scores = isinstance(outputs, Tensor) and outputs.dim() > 1 and outputs.is_floating_point()

@@ -1,5 +1,6 @@
 """Looks at the data just before the network: shapes, ranges, labels, balance, duplicates, overlap, augmentation."""
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -8,13 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from convdebug.batches import split_batch, to_device
 from convdebug.checks.bench import Bench, Outcome, Skipped
 from convdebug.checks.probing import answer_of, tensors_in
 from convdebug.checks.survey import Survey, rows_of
 from convdebug.checks.workers import identical_workers
-from convdebug.target import Target, without_augmentation
+from convdebug.instruments.entrance import Entrance
+from convdebug.rules.labels import BEYOND, shares_out_of_range
+from convdebug.target import Target, is_binary_entropy, is_weighted, without_augmentation
 from convdebug_sessions import Diagnosis, Remedy
 
 CONTRADICTED = 0.01  # of the examples
@@ -39,13 +43,13 @@ def run(bench: Bench) -> Outcome:
     surveys = [survey for survey in (train, val) if survey is not None]
     bench.run.event("data", None, **{survey.split: survey.as_json() for survey in surveys})
     for survey in surveys:
-        bench.run.event("classes", None, counts=_named(bench.target, survey.labels), split=survey.split)
+        _tell_classes(bench, survey)
     _tell_overlap(bench, train, val)
     _tell_workers(bench)
     diagnoses = bench.ask_rules(*RULES) + _out_of_range(bench, surveys, outputs)
     diagnoses += _contradicted(bench, train) + _labels_not_finite(bench, train)
     measured: dict[str, Any] = {survey.split: survey.as_json() for survey in surveys}
-    measured |= {"classes": len(train.labels), "outputs": outputs}
+    measured |= {"classes": len(train.classes), "outputs": outputs}
     return Outcome(_summary(train, val), measured, {"mean": 0.0, "std": 1.0}, diagnoses)
 
 
@@ -61,11 +65,20 @@ def _first_batch(bench: Bench) -> int | None:
     except Skipped:
         return None  # its own train_step knows how to call it
     outputs = _score_count(scores, labels)
+    _tell_entrance(bench, model, inputs)
     chance = bench.target.expected_initial_loss
     if chance and outputs and _within(labels, outputs, _ignored(bench.target)):
         bench.run.update_info(expected_initial_loss=chance)
         bench.run.group(("train/loss",)).append(0, (float(bench.target.loss(scores, labels)),))
     return outputs
+
+
+def _tell_entrance(bench: Bench, model: nn.Module, inputs: Any) -> None:
+    """What the first layer with weights is given in training mode, where a norm at the door is at work."""
+    entrance = Entrance(model, lambda found: bench.run.update_info(entrance=found))
+    with contextlib.suppress(Exception):  # batch norm of a single example; the checks after this one see it
+        answer_of(bench, model.train(), inputs)
+    entrance.close()
 
 
 def _keep_images(bench: Bench) -> None:
@@ -127,6 +140,20 @@ def _plain_batches(target: Target, split: str) -> Iterator[Any]:
     return replace(target, train_data=without_augmentation(target.train_data)).batches(split, 0, 0)
 
 
+def _tell_classes(bench: Bench, survey: Survey) -> None:
+    """`only_these`: there are no others, and the loss tells them apart; `weighted`: it has weights of classes."""
+    loss = bench.target.loss
+    classes = bench.target.expected_initial_loss is not None or is_binary_entropy(loss)
+    bench.run.event(
+        "classes",
+        None,
+        counts=_named(bench.target, survey.classes),
+        split=survey.split,
+        only_these=survey.all_of_it and classes,
+        weighted=is_weighted(loss),
+    )
+
+
 def _named(target: Target, counts: Counter[int]) -> dict[str, int]:
     ignored = _ignored(target)
     return {str(label): counts[label] for label in sorted(counts) if label != ignored}
@@ -134,7 +161,7 @@ def _named(target: Target, counts: Counter[int]) -> dict[str, int]:
 
 def _out_of_range(bench: Bench, surveys: list[Survey], outputs: int | None) -> list[Diagnosis]:
     if outputs is None:
-        return []
+        return _shares_out_of_range(bench, surveys)
     ignored = _ignored(bench.target)
     seen: Counter[int] = sum((survey.labels for survey in surveys), Counter())
     wrong = {label: seen[label] for label in sorted(seen) if not 0 <= label < outputs and label != ignored}
@@ -152,6 +179,25 @@ def _out_of_range(bench: Bench, surveys: list[Survey], outputs: int | None) -> l
                 Remedy("Count the labels from 0; give the last layer as many outputs as there are classes."),
                 Remedy("Mark labels that are to be left out with the loss's ignore_index."),
             ],
+        )
+    ]
+
+
+def _shares_out_of_range(bench: Bench, surveys: list[Survey]) -> list[Diagnosis]:
+    """Labels outside [0, 1] of a binary loss that leaves none out."""
+    loss = bench.target.loss
+    masked = getattr(loss, "reduction", "mean") == "none" or getattr(loss, "weight", None) is not None
+    low, high = min(each.label_low for each in surveys), max(each.label_high for each in surveys)
+    if not is_binary_entropy(loss) or masked or not (low < -BEYOND or high > 1 + BEYOND):
+        return []
+    found = shares_out_of_range(getattr(loss, "__name__", type(loss).__name__), low, high)
+    return [
+        bench.finding(
+            "label-out-of-range",
+            found.severity,
+            found.message,
+            evidence=found.evidence,
+            remedies=list(found.remedies),
         )
     ]
 
@@ -227,9 +273,9 @@ def _summary(train: Survey, val: Survey | None) -> str:
         f"{seen} examples of {shape}{part}, from {train.low:.3g} to {train.high:.3g}, "
         f"mean {round(float(train.mean.mean()), 3) + 0.0:.3g}, deviation {float(np.sqrt((train.std**2).mean())):.2g}"
     )
-    if train.labels:
-        counts = train.labels.values()
-        text += f"; {len(train.labels)} classes of {min(counts)} to {max(counts)}"
+    if train.classes:
+        counts = train.classes.values()
+        text += f"; {len(train.classes)} classes of {min(counts)} to {max(counts)}"
     text += f"; {train.duplicates} duplicates" if train.duplicates else ""
     return text + _oddities(train, val)
 

@@ -27,6 +27,11 @@ class Survey:
     high: float = float("-inf")
     non_finite: int = 0
     labels: Counter[int] = field(default_factory=Counter)
+    answers: Counter[int] = field(default_factory=Counter)
+    """How often 0 and 1 stand there as numbers (N,) or (N, 1)."""
+    other_numbers: int = 0
+    label_low: float = float("inf")
+    label_high: float = float("-inf")
     hashes: Counter[int] = field(default_factory=Counter)
     unlabelled: int = 0
     """Examples with NaN or infinity in their label."""
@@ -62,6 +67,11 @@ class Survey:
         """Whether every example was seen."""
         return self.total is not None and self.examined >= self.total
 
+    @property
+    def classes(self) -> Counter[int]:
+        """How often each class stands there: whole numbers, or the 0 and 1 of a question with two answers."""
+        return self.labels or (Counter() if self.other_numbers else self.answers)
+
     def take(self, inputs: Any, labels: Any) -> tuple[float, float, float, float]:
         """Add a batch; its mean, deviation, lowest and highest value."""
         rows = rows_of(inputs)
@@ -83,6 +93,15 @@ class Survey:
         if isinstance(labels, torch.Tensor) and not labels.is_floating_point() and not labels.is_complex():
             values, counts = torch.unique(labels, return_counts=True)
             self.labels.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+        elif isinstance(labels, torch.Tensor) and labels.is_floating_point() and labels.numel():
+            self._take_answers(labels)
+
+    def _take_answers(self, labels: torch.Tensor) -> None:
+        low, high = torch.aminmax(labels)
+        self.label_low, self.label_high = min(self.label_low, float(low)), max(self.label_high, float(high))
+        yes, no = int((labels == 1).sum()), int((labels == 0).sum())
+        self.answers.update({0: no, 1: yes} if labels.numel() == len(labels) else {})
+        self.other_numbers += labels.numel() - yes - no
 
     def _take_unlabelled(self, inputs: Any, labels: Any) -> None:
         if not isinstance(labels, torch.Tensor) or not labels.is_floating_point() or labels.ndim == 0:

@@ -15,6 +15,7 @@ from .evaluation import Evaluations
 from .fetching import listen_to_loaders, stop_listening_to_loaders
 from .findings import Amount
 from .harmless import harmless
+from .held_out import HeldOut
 from .instrument import Answer, Moment, Scene
 from .losses import listen, listen_unrecorded, stop_listening, stop_listening_unrecorded
 from .pending import PendingLoss, first_of
@@ -62,6 +63,7 @@ class Ears:
         self.broken = False
         self.pending = PendingLoss(lambda: scene.parameters)
         self.evaluations = Evaluations(write_evaluation)
+        self.held_out = HeldOut(scene)
         told = (self._training_begins, self._evaluation_begins, self._evaluated, self._trained, self._tell_failure)
         self.root = Root(scene.model, scene.clock, *told)
         self.root.hearable = self.root.hearable and hooks
@@ -215,6 +217,7 @@ class Ears:
         if self.scene.model.training:
             self.evaluations.training_goes_on()
         self.evaluations.training_sees(inputs)
+        self.held_out.training_goes_on()
         if len(_all) > 1 and not self._fed:
             self._look_who_feeds(inputs)
 
@@ -242,6 +245,7 @@ class Ears:
             self._comparing = True
             listen_to_comparisons(self._see_equal)
         self.evaluations.begins(inputs)
+        self.held_out.evaluation_begins(inputs, self.moment.step)
 
     @harmless
     def _evaluated(self, output: Any) -> None:

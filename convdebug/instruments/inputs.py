@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .anatomy import first_tensor
+from .entrance import Entrance
 from .instrument import Instrument, Moment, Scene
 from .sampling import Samples, as_float32, flat_view, moments
 from .table import Table
@@ -24,9 +25,15 @@ def label_entropy(labels: Tensor, classes: int) -> Tensor:
     return -torch.special.xlogy(shares, shares).sum()
 
 
+def is_part(examples: int, batch: int | None) -> bool:
+    """Whether a batch goes through the model in equal pieces of so many examples."""
+    return batch is not None and 0 < examples < batch and batch % examples == 0
+
+
 class Inputs(Instrument):
     """`input/{mean,std,min,max}` of the first floating input, `label/entropy`, and once the blob `network-input`.
 
+    The info `entrance` says what the first layer with weights was given at the first step that was seen.
     Extremes are exact, so a NaN or an infinity anywhere shows in them; mean and spread come from 4096 samples.
     """
 
@@ -40,8 +47,22 @@ class Inputs(Instrument):
         self.table = Table(scene.run)
         self.label_table = Table(scene.run)
         self._told = False
+        self._entrance: Entrance | None = None
+
+    def arm(self, moment: Moment) -> None:
+        if self._entrance is None and not self.scene.compiled:
+            self._entrance = Entrance(self.scene.inner, lambda found: self.scene.tell(entrance=found))
+
+    def fall_silent(self) -> None:
+        if self._entrance is not None:
+            self._entrance.close()
+
+    def finish(self) -> None:
+        self.fall_silent()
 
     def record(self, moment: Moment) -> None:
+        if self._entrance is not None:
+            self._entrance.close()
         tensor = first_tensor([moment.inputs, moment.keywords]) if moment.inputs is not None else None
         if tensor is not None and tensor.numel() and tensor.device == self.scene.device:
             self._record_input(moment, tensor.detach())
@@ -64,6 +85,8 @@ class Inputs(Instrument):
         self._told = True
         if "batch_size" not in self.scene.info:
             self.scene.tell(batch_size=int(tensor.shape[0]) if tensor.dim() else 1)
+        elif tensor.dim() and is_part(len(tensor), self.scene.info["batch_size"]):
+            self.scene.tell(pass_size=len(tensor))
         data = self.scene.info.get("data") or {}
         if "input_shape" not in data:
             self.scene.tell(data={**data, "input_shape": list(tensor.shape[1:])})

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .blown_up import operator
 from .instrument import Instrument, Moment, Scene
-from .losses import listen, stop_listening
+from .losses import has_weights, listen, stop_listening
 from .table import Table
 
 MOST_VALUES = 65536
@@ -20,6 +20,8 @@ MOST_CALLS = 3
 MOST_OPERATORS = 8
 ELEMENTWISE = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "poisson_nll_loss", "kl_div"})
 """Losses that blow up two shapes that differ, with no more than a warning."""
+BINARY = frozenset({"binary_cross_entropy", "binary_cross_entropy_with_logits"})
+"""Losses whose labels are shares from 0 to 1, and that take any number."""
 PASSING_ON = frozenset(
     {"View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "Transpose", "Permute", "Select", "Slice", "Clone"}
     | {"ToCopy", "Alias", "T", "Contiguous", "Index", "Expand", "Cat"}
@@ -50,7 +52,8 @@ class LossInputs(Instrument):
     """`loss-input/<loss>/{min,max,sum_error}`, and the event `loss-seen` with what does not change from step to step.
 
     `<loss>` is the function's name, from its second call in a step on with a number (`cross_entropy.2`). The event
-    names the loss, its reduction, the shapes of scores and labels, and the operator that computed the scores.
+    names the loss, its reduction, the shapes of scores and labels, and the operator that computed the scores. Of
+    binary losses `label_min` and `label_max` too, where no mask and no weights can leave a label out.
     """
 
     name: ClassVar[str] = "loss-inputs"
@@ -61,18 +64,24 @@ class LossInputs(Instrument):
         self.table = Table(scene.run)
         self._due = self._listens = False
         self._calls: list[tuple[str, Tensor, Tensor, str, str]] = []
+        self._all_count: set[str] = set()
+        """Calls that leave no label out: neither a mask nor weights of single values."""
         self._seen: dict[str, dict[str, Any]] = {}
 
     def arm(self, moment: Moment) -> None:
         self._due = True
-        self._calls.clear()
+        self._forget_calls()
         if not self._listens:
             self._listens = True
             listen(self._hear)
 
     def disarm(self) -> None:
         self._due = False
+        self._forget_calls()
+
+    def _forget_calls(self) -> None:
         self._calls.clear()
+        self._all_count.clear()
 
     def fall_silent(self) -> None:
         if self._listens:
@@ -89,6 +98,8 @@ class LossInputs(Instrument):
         if isinstance(scores, Tensor) and isinstance(labels, Tensor) and scores.requires_grad:
             known = f"{name}.{count + 1}" if count else name
             self._calls.append((known, scores.detach(), labels.detach(), reduction, producer_of(scores)))
+            if name in BINARY and reduction != "none" and not has_weights(name):
+                self._all_count.add(known)
 
     def record(self, moment: Moment) -> None:
         names: list[str] = []
@@ -98,7 +109,10 @@ class LossInputs(Instrument):
             if scores.numel() and scores.dim() and scores.is_floating_point() and scores.device == self.scene.device:
                 names += [f"loss-input/{name}/{what}" for what in ("min", "max", "sum_error")]
                 rows.append(input_row(_first_examples(scores)))
-        self._calls.clear()
+                if name in self._all_count and labels.numel() and labels.device == scores.device:
+                    names += [f"loss-input/{name}/{what}" for what in ("label_min", "label_max")]
+                    rows.append(torch.stack(torch.aminmax(_first_examples(labels.float()))))
+        self._forget_calls()
         if rows:
             self._write(moment.step, tuple(names), torch.cat(rows))
 

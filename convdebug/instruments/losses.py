@@ -175,6 +175,12 @@ def ignored_label(name: str) -> int:
     return int(kwargs.get("ignore_index", args[2] if len(args) > 2 else -100))
 
 
+def has_weights(name: str) -> bool:
+    """Whether a loss function was given weights when it was called last: of classes, or of single values (a mask)."""
+    args, kwargs = _settings.get(name, ((), {}))
+    return kwargs.get("weight", args[0] if args else None) is not None
+
+
 def tell(name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
     """Tell those who listen of a loss: of one computed with recorded gradients, or of one without."""
     for told in tuple(_listeners if torch.is_grad_enabled() else _unrecorded_listeners):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .instrument import Instrument, Moment, Scene
+from .loss_inputs import BINARY
 from .table import Table
 
 SERIES = ("label/batch_entropy", "label/seen_entropy", "label/overlap", "label/count")
@@ -28,7 +29,9 @@ class Mixture(Instrument):
     """`label/{batch_entropy,seen_entropy,overlap,count}`, where the loss is given one class for each example.
 
     The entropy of the batch's labels, of all labels seen so far, what the batch has in common with the one before
-    it, and its size. Labels of pixels and of words hang together by nature; they are left out.
+    it, and its size. For a binary loss the classes are 0 and 1, one number for each example; a batch with any other
+    number (a share, a missing label) gives NaN. Labels of pixels and of words hang together by nature; they are left
+    out.
     """
 
     name: ClassVar[str] = "mixture"
@@ -43,19 +46,38 @@ class Mixture(Instrument):
         self._before: tuple[int, Tensor] | None = None
 
     def record(self, moment: Moment) -> None:
-        labels, scores = moment.labels, moment.scores
         before, self._before = self._before, None
-        if labels is None or scores is None or scores.dim() != 2 or labels.dtype != torch.int64 or labels.dim() != 1:
+        counts = counts_of(moment)
+        if counts is None or moment.labels is None:
             return
+        labels = moment.labels
         if len(labels) == 0 or _examples([moment.inputs, moment.keywords]) not in (None, len(labels)):
             return
-        counts = _counts(labels, int(scores.shape[1]))
-        self._seen = counts if self._seen is None or len(self._seen) != len(counts) else self._seen + counts
+        known = counts.nan_to_num()
+        self._seen = known if self._seen is None or len(self._seen) != len(counts) else self._seen + known
         self._before = (moment.step, counts)
         if before is not None and before[0] == moment.step - 1 and len(before[1]) == len(counts):
             size = torch.full_like(counts[0], len(labels))
             row = torch.stack([entropy_of(counts), entropy_of(self._seen), overlap_of(before[1], counts), size])
+            row = torch.where(row.isnan().any(), torch.nan, row)
             self.scene.readback.put(row, lambda values: self.table.append(moment.step, SERIES, values))
+
+
+def counts_of(moment: Moment) -> Tensor | None:
+    """How often each class occurs in what the loss was given last (C,); None where these are no single classes."""
+    labels, scores = moment.labels, moment.scores
+    if labels is None or scores is None:
+        return None
+    if moment.loss_name in BINARY:
+        return _answers(labels) if labels.dim() and labels.numel() == len(labels) else None
+    whole = scores.dim() == 2 and labels.dtype == torch.int64 and labels.dim() == 1
+    return _counts(labels, int(scores.shape[1])) if whole else None
+
+
+def _answers(labels: Tensor) -> Tensor:
+    """How often 0 and 1 occur (2,); NaN where there is any other number."""
+    counts = torch.stack([(labels == 0).sum(), (labels == 1).sum()]).float()
+    return torch.where(counts.sum() == labels.numel(), counts, torch.nan)
 
 
 def _counts(labels: Tensor, classes: int) -> Tensor:

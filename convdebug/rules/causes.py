@@ -15,7 +15,14 @@ CAUSES: dict[str, tuple[str, ...]] = {
         "exploding-gradient",
     ),
     "non-finite-labels": ("non-finite-gradient", "loss-diverged", "exploding-gradient"),
-    "label-out-of-range": ("loss-diverged",),
+    "label-out-of-range": (
+        "initial-loss-off",
+        "learning-rate-too-high",
+        "exploding-gradient",
+        "loss-diverged",
+        "validation-better-than-train",
+    ),
+    "splits-differ-in-scale": ("overfitting", "labels-unrelated-to-inputs"),
     "inputs-not-scaled": (
         "initial-loss-off",
         "learning-rate-too-high",
@@ -65,7 +72,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
         "loss-not-decreasing",
         "loss-diverged",
     ),
-    "class-imbalance": ("overfitting",),
+    "class-imbalance": ("overfitting", "labels-unrelated-to-inputs"),
     "labels-unrelated-to-inputs": ("overfitting",),
     "parameters-not-in-optimizer": (
         "gradients-accumulate",

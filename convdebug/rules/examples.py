@@ -4,6 +4,7 @@ import numpy as np
 
 from convdebug.rules.curves import number
 from convdebug.rules.facts import Facts
+from convdebug.rules.inputs import are_no_data
 from convdebug.rules.rule import Finding, Rule
 from convdebug_sessions import Remedy
 
@@ -11,6 +12,9 @@ OVERLAP = 0.01  # of the validation examples
 LEAST_SHARED = 5  # chance repeats (black pictures, empty texts) are fewer
 APART = 1.0  # |difference of the means| against the training deviation, per channel
 SCALED = 2.5  # ratio of the deviations
+FAR_APART = 2.0  # the same while training, of single batches that may be augmented
+FAR_SCALED = 3.0
+LEAST_BATCHES, LEAST_EVALUATIONS, LEAST_AT_ONCE = 2, 2, 8
 LEAST_EXAMPLES = 50
 MANY_COPIES = 0.05  # of the training examples
 
@@ -47,7 +51,35 @@ def _met(facts: Facts) -> tuple[float, float, int]:
 
 
 def judge_splits(facts: Facts) -> Finding | None:
-    """Mean and deviation of the validation inputs against those of training, channel by channel."""
+    """Mean and deviation of the validation inputs against those of training, by the check `data` or while training."""
+    return _surveyed(facts) or _met_in_evaluations(facts)
+
+
+def _met_in_evaluations(facts: Facts) -> Finding | None:
+    """Every measured evaluation lies far outside of all measured batches of training, which may be augmented."""
+    means, spreads = (facts.curve(f"input/{what}").finite() for what in ("mean", "std"))
+    held_out = [facts.curve(f"held-out/{what}") for what in ("mean", "std", "examples")]
+    if are_no_data(facts) or len(means) < LEAST_BATCHES or len(held_out[0]) < LEAST_EVALUATIONS:
+        return None
+    steps, (mean, spread, examples) = held_out[0].steps, (curve.values for curve in held_out)
+    if not np.isfinite(mean + spread).all() or examples.min() < LEAST_AT_ONCE:
+        return None
+    widest = max(float(spreads.values.max()), 1e-12)
+    narrowest = max(float(spreads.values.min()), 1e-12)
+    beyond = np.abs(mean - np.clip(mean, means.values.min(), means.values.max())) / widest
+    factor = np.maximum(spread / widest, narrowest / np.maximum(spread, 1e-12))
+    if beyond.min() <= FAR_APART and factor.min() <= FAR_SCALED:
+        return None
+    return _splits_differ(
+        [np.atleast_1d(np.median(means.values)), np.atleast_1d(np.median(mean))],
+        [np.atleast_1d(np.median(spreads.values)), np.atleast_1d(np.median(spread))],
+        float(beyond.min()),
+        float(np.log(factor.min())),
+        last_step=int(steps[-1]),
+    )
+
+
+def _surveyed(facts: Facts) -> Finding | None:
     events = facts.survey("data")
     train, val = (events[-1].data.get(split) or {} for split in ("train", "val")) if events else ({}, {})
     if min(train.get("examined", 0), val.get("examined", 0)) < LEAST_EXAMPLES:
@@ -63,7 +95,9 @@ def judge_splits(facts: Facts) -> Finding | None:
     return _splits_differ(means, spreads, apart, scaled)
 
 
-def _splits_differ(means: list[np.ndarray], spreads: list[np.ndarray], apart: float, scaled: float) -> Finding:
+def _splits_differ(
+    means: list[np.ndarray], spreads: list[np.ndarray], apart: float, scaled: float, last_step: int = 0
+) -> Finding:
     texts = [
         f"mean {number(float(m.mean()))}, deviation {number(float(s.mean()))}"
         for m, s in zip(means, spreads, strict=True)
@@ -72,6 +106,7 @@ def _splits_differ(means: list[np.ndarray], spreads: list[np.ndarray], apart: fl
         "warning",
         f"Training inputs have {texts[0]}, validation inputs {texts[1]}: they do not look like the same kind of "
         "picture to the network. Usually one of the two goes through another preprocessing.",
+        last_step=last_step,
         evidence={"apart": apart, "ratio_of_deviations": float(np.exp(scaled))},
         remedies=(
             Remedy("Preprocess both splits alike: the mean and deviation of the training set, for validation too."),
@@ -124,7 +159,9 @@ SPLITS_RULE = Rule(
     "and 0-1 on the other.",
     remedies="One preprocessing for both, with the statistics of the training split.",
     source='Lecture, "Zero-Center & Normalize Data": the statistics are those of the training set. Means more than '
-    f"{APART:g} training deviations apart in a channel, or deviations {SCALED:g} times apart, from the check `data`.",
+    f"{APART:g} training deviations apart in a channel, or deviations {SCALED:g} times apart, from the check `data`; "
+    f"while training {FAR_APART:g} and {FAR_SCALED:g} beyond any measured batch, in {LEAST_EVALUATIONS} or more "
+    "evaluations.",
     judge=judge_splits,
 )
 

@@ -20,6 +20,7 @@ NARROW = 0.05
 OFF_CENTER = 0.5  # |mean| against the deviation
 FAR_OFF_CENTER = 1.0
 EARLY_ROWS = 20
+NORMS = ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "RMSNorm", "SyncBatchNorm")
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,15 @@ def inputs(facts: Facts) -> Inputs | None:
     What another model answers is no data: a critic is given what a generator makes.
     """
     curves = [facts.curve(f"input/{what}") for what in ("mean", "std", "min", "max")]
-    if not all(len(curve) for curve in curves) or _looks_up_embeddings(facts) or facts.info.get("fed_by"):
+    if not all(len(curve) for curve in curves) or are_no_data(facts):
         return None
     mean, std, low, high = (level(curve.values[:EARLY_ROWS]) for curve in curves)
     return Inputs(mean, std, low, high, int(curves[0].steps[-1])) if math.isfinite(std) and std > 0 else None
+
+
+def are_no_data(facts: Facts) -> bool:
+    """Whether the first numbers that the network is given are no data: another's answer, or a mask beside tokens."""
+    return _looks_up_embeddings(facts) or bool(facts.info.get("fed_by"))
 
 
 def _looks_up_embeddings(facts: Facts) -> bool:
@@ -65,6 +71,8 @@ def judge_scale(facts: Facts) -> Finding | None:
     """A deviation far from 1: a warning where the training suffers from it, else worth knowing."""
     found = inputs(facts)
     if found is None or not begins_at_the_start(facts) or NARROW <= found.std <= WIDE:
+        return None
+    if _scaled_inside(facts):
         return None
     harm = _harm(facts, found)
     return Finding(
@@ -105,6 +113,8 @@ def judge_center(facts: Facts) -> Finding | None:
     """A mean far from 0 against the deviation."""
     found = inputs(facts)
     if found is None or not begins_at_the_start(facts) or abs(found.mean) <= OFF_CENTER * found.std:
+        return None
+    if _centered_inside(facts):
         return None
     plain = found.in_unit_range or abs(found.mean) <= FAR_OFF_CENTER * found.std
     return Finding(
@@ -158,6 +168,25 @@ def _count(data: dict) -> float:
     return total
 
 
+@remembered
+def _at_the_first_weights(facts: Facts) -> tuple[float, float] | None:
+    """Mean and deviation of what the first layer with weights is given; None where that is unknown."""
+    layers, entrance = facts.info.get("layers") or [{}], facts.info.get("entrance") or {}
+    if str(layers[0].get("kind", "")).startswith(NORMS):
+        return 0.0, 1.0
+    return (float(entrance["mean"]), float(entrance["std"])) if entrance.get("std") else None
+
+
+def _scaled_inside(facts: Facts) -> bool:
+    found = _at_the_first_weights(facts)
+    return found is not None and NARROW <= found[1] <= WIDE
+
+
+def _centered_inside(facts: Facts) -> bool:
+    found = _at_the_first_weights(facts)
+    return found is not None and abs(found[0]) <= OFF_CENTER * found[1]
+
+
 NOT_FINITE = Rule(
     name="non-finite-inputs",
     title="Inputs contain NaN or Inf",
@@ -183,8 +212,8 @@ NOT_SCALED = Rule(
     "twice.",
     remedies="Subtract the mean and divide by the deviation of the training set, per channel.",
     source='Lecture, "Zero-Center & Normalize Data". The lecture itself only centers and trains on pixels of ±128 '
-    f"with a matching rate: an info. Deviation above {WIDE:g} or below {NARROW}; a warning where the first loss or the "
-    "first updates suffer from it.",
+    f"with a matching rate: an info. Deviation above {WIDE:g} or below {NARROW}, at the first layer with weights too; "
+    "a warning where the first loss or the first updates suffer from it.",
     judge=judge_scale,
 )
 
@@ -198,6 +227,7 @@ NOT_CENTERED = Rule(
     causes="Pixels of 0-255 or 0-1 used as they are; statistics of another data set.",
     remedies="Subtract the mean image, or the mean of each channel, of the training set.",
     source=f'Lecture, "In Practice, for Images: Center Only". |mean| above {OFF_CENTER} deviations; info up to '
-    f"{FAR_OFF_CENTER:g} and for plain [0, 1] pixels, which are common and train.",
+    f"{FAR_OFF_CENTER:g} and for plain [0, 1] pixels, which are common and train; nothing where a norm or the model "
+    "itself centers them before the first weights.",
     judge=judge_center,
 )

@@ -1,7 +1,10 @@
 """Labels that the loss cannot take, and classes that are unequally frequent."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from convdebug.rules.facts import Facts
 from convdebug.rules.rule import Finding, Rule
@@ -9,26 +12,58 @@ from convdebug_sessions import Event, Remedy
 
 OUT_OF_BOUNDS = re.compile(r"[Tt]arget (-?\d+) is out of bounds")
 DEVICE_ASSERT = re.compile(r"t >= 0 && t < n_classes|device-side assert")
+BEYOND = 1e-3  # of what a binary loss takes; rounding is smaller
+BINARY = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
 IMBALANCE = 10.0  # largest against smallest class (SageMaker Debugger's class_imbalance)
 ENOUGH_OF_LARGEST = 50  # examples; below, ten times is chance
 
 
 def judge_range(facts: Facts) -> Finding | None:
-    """The loss's own complaint in a crash, or counted labels beyond the number of outputs."""
+    """The loss's own complaint in a crash, counted labels beyond the outputs, labels that are no shares."""
     outputs = facts.info.get("num_classes")
     for crash in facts.events("crash"):
         found = OUT_OF_BOUNDS.search(str(crash.data.get("message", "")))
         if found:
             return _out_of_range([int(found.group(1))], outputs, crash.step or 0)
     beyond = _labels_beyond(facts, outputs)
-    return _out_of_range(beyond, outputs, 0) if beyond else None
+    return _out_of_range(beyond, outputs, 0) if beyond else _no_shares(facts)
+
+
+def _no_shares(facts: Facts) -> Finding | None:
+    """Labels below 0 or above 1 that a binary loss was given."""
+    low, high = (facts.table("loss-input", what) for what in ("label_min", "label_max"))
+    for place, call in enumerate(low.names):
+        name = call.partition(".")[0]
+        if name not in BINARY or call not in high.names:
+            continue
+        least, most = low.values[:, place], high.values[:, high.names.index(call)]
+        steps = low.steps[(least < -BEYOND) | (most > 1 + BEYOND)]
+        if len(steps):
+            return shares_out_of_range(name, float(np.nanmin(least)), float(np.nanmax(most)), steps)
+    return None
+
+
+def shares_out_of_range(name: str, low: float, high: float, steps: Sequence[int] | np.ndarray = (0,)) -> Finding:
+    """What to say of a binary loss that is given labels outside [0, 1]."""
+    return Finding(
+        "error",
+        f"The labels that {name} is given run from {low:.3g} to {high:.3g}; it takes shares from 0 to 1. For any other "
+        "label it has no lowest value: it falls for ever as the scores grow, and says nothing about the answers.",
+        first_step=int(steps[0]),
+        last_step=int(steps[-1]),
+        evidence={"lowest": low, "highest": high},
+        remedies=(
+            Remedy("Give it 0 and 1: divide masks of 255 by 255, turn -1 and 1 into (labels + 1) / 2."),
+            Remedy("Leave examples without a label out of the loss with a mask or with weights of 0."),
+        ),
+    )
 
 
 def _labels_beyond(facts: Facts, outputs: int | None) -> list[int]:
     crashed = any(DEVICE_ASSERT.search(str(crash.data.get("message", ""))) for crash in facts.events("crash"))
     labels = {label for event in facts.survey("classes") for label in _numeric(event.data.get("counts") or {})}
     negative = {label for label in labels if label < 0 and crashed}  # without a crash they are ignored on purpose
-    return sorted(negative | {label for label in labels if outputs and label >= outputs})
+    return sorted(negative | {label for label in labels if outputs and label >= outputs > 1})
 
 
 def _numeric(counts: dict[str, Any]) -> list[int]:
@@ -55,21 +90,37 @@ def judge_balance(facts: Facts) -> Finding | None:
     """The largest against the smallest class of the training split."""
     events = [event for event in facts.survey("classes") if event.data.get("split", "train") == "train"]
     counts = _counts(events[-1]) if events else {}
-    if len(counts) < 2 or max(counts.values()) < ENOUGH_OF_LARGEST:
+    if not counts or max(counts.values()) < ENOUGH_OF_LARGEST:
         return None
+    if len(counts) == 1:
+        return _only(*counts.popitem()) if events[-1].data.get("only_these") else None
     large, small = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
     if counts[large] < IMBALANCE * counts[small]:
         return None
     share = counts[large] / sum(counts.values())
+    weighted = bool(events[-1].data.get("weighted"))
     return Finding(
-        "warning",
+        "info" if weighted else "warning",
         f"Class {large} has {counts[large]} training examples, class {small} only {counts[small]} "
         f"({counts[large] / counts[small]:.0f} times fewer). Always answering {large} is right {share:.0%} of the time "
-        "already.",
+        "already." + (" The loss is given weights, which may make up for it." if weighted else ""),
         evidence={"largest": float(counts[large]), "smallest": float(counts[small]), "share_of_largest": share},
         remedies=(
             Remedy("Weight the loss by inverse class frequency, or sample the classes evenly."),
             Remedy("Judge by accuracy per class instead of overall accuracy."),
+        ),
+    )
+
+
+def _only(label: str, count: int) -> Finding:
+    return Finding(
+        "warning",
+        f"All {count} training examples have the label {label}: there is nothing to tell apart, and the loss falls to "
+        "nothing by always giving this answer.",
+        evidence={"largest": float(count), "smallest": 0.0, "share_of_largest": 1.0},
+        remedies=(
+            Remedy("Look at how labels are read: a division, a cast to integers or a wrong column makes them alike."),
+            Remedy("Check that a filter or a limit on the number of examples did not leave one class alone."),
         ),
     )
 
@@ -84,11 +135,12 @@ OUT_OF_RANGE = Rule(
     group="data",
     severities=("error",),
     meaning="Some label is negative or not smaller than the number of outputs. Cross entropy picks one output by the "
-    "label: there is none to pick. On the CPU it raises; on a GPU it fails an assertion and takes the process down.",
+    "label: there is none to pick. On the CPU it raises; on a GPU it fails an assertion and takes the process down. A "
+    "binary cross entropy takes labels outside of 0 to 1 without a word, and then falls without bound.",
     causes="Labels counted from 1, a class that was added after the last layer was made, -1 for unknown, masks with "
-    "255.",
+    "255, -1 and 1 where 0 and 1 belong.",
     remedies="Count labels from 0, match the last layer to the number of classes, use ignore_index.",
-    source="Any such label counts.",
+    source="Any such label counts; not those that a mask or weights may leave out of the loss.",
     judge=judge_range,
 )
 
@@ -96,12 +148,12 @@ IMBALANCED = Rule(
     name="class-imbalance",
     title="Classes are imbalanced",
     group="data",
-    severities=("warning",),
-    meaning="Some classes have many times more training examples than others. The network gains most by answering the "
-    "frequent ones, and accuracy looks better than it is.",
+    severities=("warning", "info"),
+    meaning="Some classes have many times more training examples than others, or one has all. The network gains most "
+    "by answering the frequent ones, and accuracy looks better than it is.",
     causes="The data were collected as they came; a filter or a limit cut some classes.",
     remedies="Weighted loss, weighted sampling, more data of the rare classes, accuracy per class.",
     source=f"Largest against smallest class above {IMBALANCE:g} (SageMaker Debugger), from {ENOUGH_OF_LARGEST} "
-    "examples of the largest on.",
+    "examples of the largest on; an info where the loss has weights.",
     judge=judge_balance,
 )

@@ -12,6 +12,7 @@ ALIKE_SINGLY = 0.9  # for batches too small to be judged alone
 SMALL_BATCH = 4
 ENOUGH_ROWS = 6
 ENOUGH_LARGE, LARGE_BATCH = 4, 16  # four batches of so many examples cannot be this pure by chance
+SURE = 2.0  # deviations of the mean: a few batches of a rare class may be pure by chance
 SOME_VARIETY = 0.3  # nats over all that was seen; below, there is nothing to mix
 SHORT_EPOCH = 8  # batches; the order of so few does little
 LOWEST_EXPECTED = 0.3  # of the entropy of all labels
@@ -27,9 +28,10 @@ def judge(facts: Facts) -> Finding | None:
     if variety < SOME_VARIETY or (examples < LARGE_BATCH and len(batch) < ENOUGH_ROWS):
         return None
     expected, found = expected_entropy(variety, examples), float(batch.values.mean())
+    chance = SURE * float(batch.values.std()) / len(batch) ** 0.5
     shared = float(overlap.values.mean())
     small = examples < SMALL_BATCH
-    if shared < (ALIKE_SINGLY if small else ALIKE) or (not small and found > PURE * expected):
+    if shared < (ALIKE_SINGLY if small else ALIKE) or (not small and found + chance > PURE * expected):
         return None
     classes, mixed = np.exp(found), np.exp(expected)
     return Finding(

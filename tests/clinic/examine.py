@@ -191,7 +191,7 @@ def as_target(regimen: Regimen) -> Target:
         val_data=(data.val_inputs, data.val_labels) if regimen.evaluate else None,
         make_optimizer=make_optimizer,
         loss=regimen.loss if regimen.scores is loops.same else regimen.objective,
-        batch_size=regimen.batch,
+        batch_size=regimen.batch * regimen.accumulate,
         shuffle=regimen.shuffle,
         train_step=own_step(regimen) if has_own_step(regimen) else None,
         **scheduler,
@@ -218,7 +218,7 @@ def has_own_step(regimen: Regimen) -> bool:
 
 
 def own_step(regimen: Regimen) -> Any:
-    """The patient's loop as a `train_step`; accumulation splits the batch."""
+    """The patient's loop as a `train_step`; accumulation splits the batch into those that others fetch one by one."""
 
     def train_step(model: nn.Module, batch: Any, _loss: Any, optimizer: Optimizer) -> Tensor:
         inputs, labels = batch

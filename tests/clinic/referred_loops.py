@@ -254,14 +254,14 @@ class FromDisk(Dataset[tuple[Tensor, Tensor]]):
 
 
 class PixelByPixel(FromDisk):
-    """Pictures are brightened by a loop over their pixels."""
+    """Pictures are brightened six times, each time by a loop over their pixels."""
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         picture = self.data.inputs[index].tolist()
-        for plane in picture:
+        for plane in picture * 6:
             for row in plane:
                 for column in range(SIDE):
-                    row[column] = min(max(row[column] * 1.02 + 0.01, -4.0), 4.0)
+                    row[column] = min(max(row[column] * 1.003 + 0.0015, -4.0), 4.0)
         return torch.tensor(picture), self.data.labels[index]
 
 

@@ -150,7 +150,11 @@ def data_and_labels() -> Iterator[Ailment]:
         {"mlp": {"make_model": None, "architecture": {"activation": nn.Tanh}, "inputs": material.as_bytes}},
     )
     yield "depth in millimetres", unscaled, each("convnet transformer", {"inputs": material.depth_in_millimetres})
-    yield "raw pixels in validation", unscaled, each("mlp batchnorm", {"data": material.raw_validation})
+    yield (
+        "raw pixels in validation",
+        ("splits-differ-in-scale",),
+        each("mlp batchnorm", {"data": material.raw_validation}),
+    )
     yield (
         "logarithm of black pixels",
         ("non-finite-inputs",),
@@ -160,7 +164,7 @@ def data_and_labels() -> Iterator[Ailment]:
     yield "blank pictures standardized", ("non-finite-inputs",), each("convnet", {"inputs": material.standardized_each})
     yield (
         "missing targets",
-        ("non-finite-inputs", "loss-diverged"),
+        ("non-finite-labels", "loss-diverged"),
         each("mlp", {"data": material.missing_targets, "loss": nn.MSELoss(), "optimizer": adam()}),
     )
     yield "labels one row off", unrelated, each("mlp batchnorm", by_heart | {"data": material.one_row_off})

@@ -209,6 +209,51 @@ def test_data_warns_of_a_rare_class(tmp_path):
     assert rules_of(result) == ["class-imbalance"]
 
 
+def yes_or_no(yes, no=0.0, share=0.5, **changes) -> Target:
+    points, _ = blobs(800).tensors
+    labels = torch.where(torch.arange(800) % 100 < 100 * share, yes, no).unsqueeze(1)
+    settings = {"loss": nn.BCEWithLogitsLoss(), "num_classes": None, "val_data": None} | changes
+    return target(
+        train_data=TensorDataset(points, labels),
+        make_model=lambda: nn.Sequential(nn.Linear(FEATURES, 8), nn.ReLU(), nn.Linear(8, 1)),
+        **settings,
+    )
+
+
+def test_data_counts_answers_yes_and_no_as_classes(tmp_path):
+    result = one(tmp_path, yes_or_no(1.0, share=0.02), "data")
+    assert rules_of(result) == ["class-imbalance"]
+    assert "2 classes of 16 to 784" in result.summary
+    assert rules_of(one(tmp_path, yes_or_no(1.0, share=0.3), "data")) == []
+
+
+def test_data_only_mentions_imbalance_where_the_loss_has_weights(tmp_path):
+    weighted = nn.BCEWithLogitsLoss(pos_weight=torch.tensor([49.0]))
+    result = one(tmp_path, yes_or_no(1.0, share=0.02, loss=weighted), "data")
+    assert [(each.rule, each.severity) for each in result.diagnoses] == [("class-imbalance", "info")]
+
+
+def test_data_says_that_all_labels_are_the_same(tmp_path):
+    points, labels = blobs().tensors
+    result = one(tmp_path, target(train_data=TensorDataset(points, labels // 10)), "data")
+    assert rules_of(result) == ["class-imbalance"]
+    assert "All 256 training examples have the label 0" in result.diagnoses[0].message
+
+
+def test_data_lets_be_labels_that_the_loss_does_not_look_at(tmp_path):
+    points, labels = blobs().tensors
+    alike = TensorDataset(points, torch.zeros_like(labels))
+    made = target(train_data=alike, loss=lambda scores, _: (scores**2).mean(), num_classes=None, val_data=None)
+    assert rules_of(one(tmp_path, made, "data")) == []
+
+
+@pytest.mark.parametrize(("yes", "no"), [(255.0, 0.0), (1.0, -1.0)])
+def test_data_finds_labels_that_are_no_shares(tmp_path, yes, no):
+    assert "label-out-of-range" in rules_of(one(tmp_path, yes_or_no(yes, no), "data"))
+    masked = nn.BCEWithLogitsLoss(reduction="none")
+    assert rules_of(one(tmp_path, yes_or_no(yes, no, loss=lambda *given: masked(*given).mean()), "data")) == []
+
+
 def test_data_warns_when_validation_examples_were_trained_on(tmp_path):
     points, labels = blobs().tensors
     result = one(tmp_path, target(val_data=TensorDataset(points[:20], labels[:20])), "data")

@@ -11,8 +11,9 @@ from torch import nn
 
 import convdebug
 from convdebug.instruments.hearing import Hearer, _hearers
+from convdebug.instruments.instrument import Moment
 from convdebug.instruments.loss_inputs import blows_up, input_row, producer_of
-from convdebug.instruments.mixture import _counts, entropy_of, overlap_of
+from convdebug.instruments.mixture import _counts, counts_of, entropy_of, overlap_of
 from convdebug.instruments.modes import is_modal, modal_modules
 from convdebug_sessions import Session
 
@@ -142,6 +143,17 @@ def test_entropy_and_overlap_are_those_of_counted_labels():
 
 def test_ignored_labels_are_not_counted():
     assert _counts(torch.tensor([-100, 0, 2, 2]), 3).tolist() == [1, 0, 2]
+
+
+def test_answers_are_counted_as_classes_and_anything_else_is_not():
+    def counted(labels):
+        moment = Moment(0, scores=labels, labels=labels, loss_name="binary_cross_entropy_with_logits")
+        return counts_of(moment)
+
+    assert counted(torch.tensor([[0.0], [1.0], [1.0]])).tolist() == [1, 2]
+    assert counted(torch.tensor([0.0, 0.0])).tolist() == [2, 0]
+    assert counted(torch.tensor([0.0, 0.3])).isnan().all()
+    assert counted(torch.tensor([[0.0, 1.0]])) is None
 
 
 def test_a_row_tells_range_and_distance_of_the_sums_from_one():

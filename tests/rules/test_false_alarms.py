@@ -128,6 +128,11 @@ def test_labels_that_are_left_out_by_a_negative_number(written, synthetic):
     assert severe(written({"train/loss": synthetic.falling(100)}, events=events)) == []
 
 
+def test_labels_of_a_network_with_a_single_output(written, synthetic):
+    events = [("classes", None, {"counts": {"0": 300, "1": 280}, "split": "train"})]
+    assert severe(written({"train/loss": synthetic.falling(100)}, events=events, info={"num_classes": 1})) == []
+
+
 def test_a_step_under_ten_milliseconds_may_wait_for_its_data(written, synthetic):
     times = {f"time/{phase}": np.full(100, 0.001) for phase in ("forward", "backward", "optimizer")}
     times["time/data"] = np.full(100, 0.008)

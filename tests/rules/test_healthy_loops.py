@@ -392,6 +392,41 @@ def test_a_loss_that_is_given_what_it_expects(tmp_path, name):
     assert severe(path) == []
 
 
+def answers(missing=0.0):
+    """Pictures and answers (N, 1), of which some are missing: -1."""
+    for inputs, labels in batches(40):
+        unknown = torch.rand(len(labels), 1) < missing
+        yield inputs, torch.where(unknown, -1.0, (labels[:, None] < 5).float())
+
+
+@healthy
+def missing_answers_that_a_mask_leaves_out(path):
+    def loss_of(scores, labels):
+        return F.binary_cross_entropy_with_logits(scores, labels, reduction="none")[labels >= 0].mean()
+
+    model = net(outputs=1)
+    train(path, model, sgd(model.parameters()), loss_of, data=answers(missing=0.3))
+
+
+@healthy
+def missing_answers_whose_weight_is_zero(path):
+    def loss_of(scores, labels):
+        return F.binary_cross_entropy_with_logits(scores, labels, weight=(labels >= 0).float())
+
+    model = net(outputs=1)
+    train(path, model, sgd(model.parameters()), loss_of, data=answers(missing=0.3))
+
+
+@healthy
+def rare_answers_in_batches_of_eight(path):
+    def rare():
+        for inputs, labels in batches(40, size=8):
+            yield inputs, (labels[:, None] == 0).float()
+
+    model = net(outputs=1)
+    train(path, model, sgd(model.parameters()), nn.BCEWithLogitsLoss(), data=rare())
+
+
 @healthy
 def a_teacher_in_training_mode_without_gradients(path):
     model, teacher = net(modes=True), net(modes=True)

@@ -3,6 +3,7 @@
 import time
 import warnings
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,7 @@ from torch import nn
 
 import convdebug
 from convdebug.rules import diagnose
-from convdebug_sessions import Session
+from convdebug_sessions import Recorder, Session
 
 ENTROPY = nn.CrossEntropyLoss()
 PATTERNS = torch.randn(10, 3, 6, 6, generator=torch.Generator().manual_seed(5))
@@ -299,6 +300,34 @@ def one_class_after_the_other(watch):
     train(watch, model, sgd(model.parameters(), 1e-3), data=sorted_data())
 
 
+@sick("unshuffled-batches", "warning")
+def the_answers_no_before_the_answers_yes(watch):
+    def sorted_data():
+        for number in range(120):
+            labels = torch.full((32, 1), float(number // 20 % 2))
+            yield torch.randn(32, 3, 6, 6) + PATTERNS[labels[:, 0].long()], labels
+
+    model = nn.Sequential(net(), nn.Linear(10, 1))
+    train(watch, model, sgd(model.parameters(), 1e-3), nn.BCEWithLogitsLoss(), data=sorted_data())
+
+
+def yes_or_no(no, yes):
+    for inputs, labels in batches(60):
+        yield inputs, torch.where(labels[:, None] < 5, no, yes).float()
+
+
+@sick("label-out-of-range", "error")
+def masks_of_255(watch):
+    model = nn.Sequential(net(), nn.Linear(10, 1))
+    train(watch, model, torch.optim.Adam(model.parameters()), nn.BCEWithLogitsLoss(), data=yes_or_no(0, 255))
+
+
+@sick("label-out-of-range", "error")
+def minus_one_and_one_for_a_binary_loss(watch):
+    model = nn.Sequential(net(), nn.Linear(10, 1))
+    train(watch, model, torch.optim.Adam(model.parameters()), nn.BCEWithLogitsLoss(), data=yes_or_no(-1, 1))
+
+
 @sick("loss-summed-over-batch", "warning")
 def a_loss_that_is_summed(watch):
     model = net()
@@ -339,6 +368,26 @@ def test_a_loop_that_waits_for_its_data_is_told_so(tmp_path):
     train(lambda model, optimizer: convdebug.watch(model, optimizer, session=path, every=1), net(), data=slow())
     with Session.open(path) as session:
         assert [each.rule for each in diagnose(session)] == ["data-bound"]
+
+
+@pytest.mark.parametrize(
+    ("data_s", "usual_s", "expected"),
+    [(0.03, 0.036, ["data-bound"]), (0.03, 0.008, []), (0.002, 0.036, [])],
+    ids=["waits at every step", "waits where it is measured", "works at every step"],
+)
+def test_a_short_run_is_judged_by_the_clock_at_every_step(tmp_path, synthetic, data_s, usual_s, expected):
+    path = tmp_path / "short.convdebug"
+    with Recorder.create(path) as recorder:
+        run = recorder.start_run("watch", info=synthetic.info)
+        wall = usual_s * np.arange(1, 49)
+        synthetic.write_series(run, {"train/loss": synthetic.falling(48), "time/wall": wall})
+        measured = np.array([0, 1, 2, 4, 8, 16, 32])
+        rows = np.tile([data_s, 0.002, 0.003, 0.001], (len(measured), 1))
+        names = [f"time/{phase}" for phase in ("data", "forward", "backward", "optimizer")]
+        run.group(names).extend(measured, rows)
+        run.finish()
+    with Session.open(path) as session:
+        assert [each.rule for each in diagnose(session) if each.severity != "info"] == expected
 
 
 @pytest.mark.parametrize("every", [1, None], ids=["each step", "within the budget"])
