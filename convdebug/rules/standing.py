@@ -162,11 +162,19 @@ def _without_gradient(facts: Facts) -> list[str]:
         used = _layer(name) in ran or not ran
         return waited + since >= (ENOUGH_STEPS if used or over else ENOUGH_UNUSED)
 
+    waiting = event.data["never"]
     return [
         name
-        for name, waited in event.data["never"].items()
+        for name, waited in waiting.items()
         if listed.get(name, {}).get("in_optimizer") and long_enough(name, waited)
-    ]
+        and not _is_left_out(facts, name, set(waiting), ran)
+    ]  # fmt: skip
+
+
+def _is_left_out(facts: Facts, name: str, waiting: set[str], ran: set[str]) -> bool:
+    """A bias or scale of a layer that is never called, while the loss uses the layer's weights by themselves."""
+    weights = {each for each in _matrices(facts) if _layer(each) == _layer(name)}
+    return bool(ran) and _layer(name) not in ran and name not in weights and bool(weights - waiting)
 
 
 def _is_whole(facts: Facts, layer: str, never: list[str]) -> bool:

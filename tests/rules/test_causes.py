@@ -111,3 +111,18 @@ def test_a_layer_that_is_dead_altogether_is_why_the_input_is_ignored_if_somethin
     assert found[0] == (first, None)
     assert (second, first) in found
     assert len(found) == 3
+
+
+def test_an_output_that_is_constant_from_the_first_step_is_no_work_of_missing_gradients():
+    found = order(diagnosis("no-gradient"), diagnosis("constant-output"), diagnosis("frozen-parameters"))
+    assert found == [
+        ("constant-output", None),
+        ("no-gradient", "constant-output"),
+        ("frozen-parameters", "no-gradient"),
+    ]
+    assert dict(order(diagnosis("no-gradient"), diagnosis("constant-output", first_step=30)))["no-gradient"] is None
+
+
+def test_no_diagnosis_is_lost_where_causes_go_round():
+    found = order(diagnosis("input-ignored"), diagnosis("constant-output"), diagnosis("no-gradient"))
+    assert {rule for rule, _ in found} == {"input-ignored", "constant-output", "no-gradient"}
