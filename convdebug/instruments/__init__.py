@@ -25,6 +25,7 @@ from .predictions import Predictions
 from .received import Received
 from .similarity import Similarity
 from .sync import Sync
+from .unregistered import Unregistered
 from .updates import Updates, WeightHistograms
 from .workers import Workers
 from .zeroing import Zeroing
@@ -43,6 +44,7 @@ INSTRUMENTS: list[type[Instrument]] = [
     GradientOverlap,
     Memory,
     Membership,
+    Unregistered,
     Similarity,
     Filters,
     Predictions,

@@ -104,6 +104,6 @@ RULE = Rule(
     causes="Weights initialized to zero or to a constant, a custom initialization that forgot the randomness.",
     remedies="Small random weights: Xavier or He. Biases may start at zero.",
     source='Lecture, "What happens when the weights are initialized to 0?". Norms exactly zero over all measured '
-    "steps, or units identical to rounding.",
+    "steps under gradients of zero while others move, or units identical to rounding.",
     judge=judge,
 )

@@ -19,6 +19,7 @@ from convdebug.instruments.backward import listen_to_tensors, stop_listening_to_
 from convdebug.instruments.home import claim, is_elsewhere
 from convdebug.instruments.losses import hold, let_go
 from convdebug.instruments.pending import first_of
+from convdebug.instruments.unregistered import leaves_of
 from convdebug.watch import TrainingStopped, Watch, is_watched
 
 from .criteria import Criteria
@@ -26,7 +27,7 @@ from .doors import Doors
 from .finding import family_of, parameters_of
 from .limits import Limits, ScriptStopped
 from .living import LivingModules
-from .loose import LooseTensors, leaves_of
+from .loose import LooseTensors
 from .models import StartRun, WatchedModels
 from .wrapping import telling, telling_result
 
