@@ -6,6 +6,7 @@ from .accuracy import Accuracy
 from .activations import ActivationHistograms, Activations
 from .clipping import Clipping
 from .dropout import Dropout
+from .dropping import Dropping
 from .examples import Examples
 from .filters import Filters
 from .gradients import GradientHistograms, GradientOverlap, Gradients
@@ -54,6 +55,7 @@ INSTRUMENTS: list[type[Instrument]] = [
     Received,
     LossInputs,
     Modes,
+    Dropping,
     Mixture,
     Clipping,
     Graphs,

@@ -78,7 +78,37 @@ def _judge_stretches(facts: Facts, asleep: Curve, modal: Curve) -> Finding | Non
 
 
 def judge_validating(facts: Facts) -> Finding | None:
-    """Passes without gradients in training mode that are an evaluation: a loss was computed, or a score recorded."""
+    """Passes without gradients in training mode that are an evaluation: a loss was computed, or a score recorded.
+
+    And evaluations in which functional dropout drops all the same.
+    """
+    return _judge_modules(facts) or _judge_functions(facts)
+
+
+def _judge_functions(facts: Facts) -> Finding | None:
+    """Functional dropout in a model that is in evaluation mode, which its caller did not hand on."""
+    events = facts.events("dropping-while-evaluating")
+    if not events:
+        return None
+    places: dict[str, float] = events[-1].data["places"]
+    shown = [f"{share:.0%} at {place}" for place, share in places.items()]
+    judged = (facts.curve("evaluation/losses").values > 0).any() or any(name.startswith("val/") for name in facts.names)
+    return Finding(
+        "warning" if judged else "info",
+        "Functional dropout drops units while the model is evaluated, though it is in evaluation mode: "
+        f"{_named(shown)}. F.dropout drops unless it is told training=self.training. Unless this is meant (an estimate "
+        "of uncertainty), the validation is noisy and not that of the network used later.",
+        first_step=events[0].step or 0,
+        last_step=max(0, facts.run.steps - 1),
+        evidence={"places": float(len(places)), "share": max(places.values())},
+        remedies=(
+            Remedy("Write F.dropout(x, p, training=self.training), or use the module nn.Dropout."),
+            Remedy("If it is meant, put the module that drops into training mode while it is."),
+        ),
+    )
+
+
+def _judge_modules(facts: Facts) -> Finding | None:
     training = facts.curve("evaluation/training")
     passes, losses, phases = (facts.curve(f"evaluation/{what}").values for what in ("passes", "losses", "phases"))
     wrong = training.values > 0
@@ -137,9 +167,10 @@ WHILE_VALIDATING = Rule(
     severities=("warning", "info"),
     meaning="Evaluated with dropout active or with batch statistics, the network answers differently each time, and "
     "batch norm takes the validation examples into its running statistics.",
-    causes="model.eval() forgotten before the validation.",
+    causes="model.eval() forgotten before the validation; F.dropout without training=self.training.",
     remedies="model.eval() before, model.train() after; torch.no_grad() changes no modes.",
     source="Module flags in passes without gradients of a model whose own flag says training; a loss was computed or "
-    "a score recorded there (else info). Dropout left on alone, in a model in evaluation mode, is taken to be meant.",
+    "a score recorded there (else info). A dropout module left on alone, in a model in evaluation mode, is taken to be "
+    "meant; functional dropout that is not told of the mode is not.",
     judge=judge_validating,
 )
