@@ -14,6 +14,8 @@ from convdebug.checks.bench import Bench, Outcome
 from convdebug.checks.chart import Chart
 from convdebug.checks.not_finite import refuse, require_numbers
 from convdebug.checks.probing import listed
+from convdebug.instruments.backward import listen_to_tensors, roots, stop_listening_to_tensors
+from convdebug.instruments.unregistered import fingerprint, hidden_tensors, met_from, without_held
 from convdebug.learner import Learner
 from convdebug.search.short_training import held_batches, learner_of, seed_all
 from convdebug_sessions import Diagnosis, Remedy
@@ -60,6 +62,31 @@ class Fate:
             self.gradient = norm if self.gradient is None or not norm <= self.gradient else self.gradient
 
 
+class Unknown:
+    """Tensors that the first loss depends on and that the model does not know to be its own."""
+
+    def __init__(self, learner: Learner) -> None:
+        self._learner = learner
+        self._met: dict[str, Tensor] = {}
+        self._before: dict[str, Tensor] | None = None
+
+    def hear(self, begins: bool, _tensors: Any, _gradients: Any) -> None:
+        """A backward pass begins or ends."""
+        if begins and self._before is None:
+            self._met = met_from(roots(), hidden_tensors(self._learner.model))
+            self._before = {name: fingerprint(tensor) for name, tensor in self._met.items()}
+
+    def found(self) -> dict[str, Tensor]:
+        """Those that the model still has, that no optimizer holds, and that nobody has moved."""
+        before, now = self._before or {}, hidden_tensors(self._learner.model) if self._met else {}
+        still = {
+            name: tensor
+            for name, tensor in self._met.items()
+            if now.get(name) is tensor and torch.equal(before[name], fingerprint(tensor))
+        }
+        return without_held(still, [self._learner.optimizer])
+
+
 def run(bench: Bench) -> Outcome:
     """A few steps with the target's own optimizer; what each parameter received and did."""
     learner = learner_of(bench.target, bench.target.build(bench.seed), bench.device)
@@ -87,6 +114,8 @@ def _fates(learner: Learner) -> list[Fate]:
 def _train(bench: Bench, learner: Learner, batches: list[Any], fates: list[Fate]) -> list[float]:
     """The losses; the gradients are read when the optimizer steps, whoever calls it, and after the step."""
 
+    unknown = Unknown(learner)
+
     def see(*_: Any) -> None:
         for fate in fates:
             fate.see(fate.parameter.grad)
@@ -95,6 +124,7 @@ def _train(bench: Bench, learner: Learner, batches: list[Any], fates: list[Fate]
     group = bench.run.group(("train/loss",))
     hooks = [learner.optimizer.register_step_pre_hook(see), learner.optimizer.register_step_post_hook(see)]
     seed_all(bench.seed)
+    listen_to_tensors(unknown.hear)
     try:
         for step in range(STEPS):
             if not _stepped(learner, batches[step % len(batches)]):
@@ -106,8 +136,11 @@ def _train(bench: Bench, learner: Learner, batches: list[Any], fates: list[Fate]
             if bench.time_left < 0:
                 break
     finally:
+        stop_listening_to_tensors(unknown.hear)
         for hook in hooks:
             hook.remove()
+    if unknown.found():
+        bench.run.event("unregistered", 0, tensors={name: list(each.shape) for name, each in unknown.found().items()})
     return losses
 
 
@@ -204,6 +237,7 @@ def _diagnoses(bench: Bench, fates: list[Fate]) -> list[Diagnosis]:
         return [_all_frozen(bench, fates)] if fates else []
     found = [_no_gradient(bench, _lost(fates), fates)] if _lost(fates) else []
     found += [_not_held(bench, _forgotten(fates))] if _forgotten(fates) else []
+    found += bench.ask_rules("parameters-not-in-optimizer") if not _forgotten(fates) else []
     found += bench.ask_rules("parameters-held-twice")
     return found + _unchanged(bench, fates)
 

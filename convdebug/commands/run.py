@@ -167,10 +167,10 @@ def nothing_seen(watched: "WatchedProgram") -> str:
     if lookout is None:
         return "nothing was recorded: the script did not import torch"
     if lookout.backwards:
-        return (
-            f"nothing was recorded: backward was called {lookout.backwards} times, but no optimizer of torch.optim "
-            "was made in this process"
-        )
+        seen = f"nothing was recorded: backward was called {lookout.backwards} times, but "
+        if lookout.optimizers_made:
+            return seen + "gave no gradient to any parameter that an optimizer holds"
+        return seen + "no optimizer of torch.optim was made in this process"
     return "nothing was recorded: the script trained nothing in this process"
 
 

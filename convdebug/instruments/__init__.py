@@ -6,6 +6,7 @@ from .accuracy import Accuracy
 from .activations import ActivationHistograms, Activations
 from .clipping import Clipping
 from .dropout import Dropout
+from .dropping import Dropping
 from .examples import Examples
 from .filters import Filters
 from .gradients import GradientHistograms, GradientOverlap, Gradients
@@ -25,6 +26,7 @@ from .predictions import Predictions
 from .received import Received
 from .similarity import Similarity
 from .sync import Sync
+from .unregistered import Unregistered
 from .updates import Updates, WeightHistograms
 from .workers import Workers
 from .zeroing import Zeroing
@@ -43,6 +45,7 @@ INSTRUMENTS: list[type[Instrument]] = [
     GradientOverlap,
     Memory,
     Membership,
+    Unregistered,
     Similarity,
     Filters,
     Predictions,
@@ -52,6 +55,7 @@ INSTRUMENTS: list[type[Instrument]] = [
     Received,
     LossInputs,
     Modes,
+    Dropping,
     Mixture,
     Clipping,
     Graphs,

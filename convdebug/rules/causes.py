@@ -202,6 +202,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "non-finite-update": ("loss-diverged",),
     "constant-output": ("initial-loss-off", "frozen-parameters", "loss-not-decreasing", "loss-plateau"),
     "initial-loss-off": (),
+    "constant-output": (),
 }
 
 RULED_OUT_BY: dict[str, tuple[str, ...]] = {
@@ -241,7 +242,9 @@ def explains(cause: Diagnosis, consequence: Diagnosis) -> bool:
 
     An output explains something only if it was constant from the start; later it is a consequence itself.
     A layer that is dead altogether, though something reaches it, hides the input from all behind it: there the table's
-    order of `input-ignored` and `dead-relu` is the other way round.
+    order of `input-ignored` and `dead-relu` is the other way round. Where the output is the same for every example from
+    the first step on, the values are lost before any gradient is: that is no work of a gradient that is missing, nor
+    of units of which some are not dead; of what never changes a rectifier lets all pass or nothing.
     """
     if cause.rule == "constant-output" and cause.first_step > 0:
         return False
@@ -249,7 +252,23 @@ def explains(cause: Diagnosis, consequence: Diagnosis) -> bool:
     if dead is not None and {cause.rule, consequence.rule} == {"dead-relu", "input-ignored"}:
         hides = dead.evidence.get("dead", 0.0) == 1.0 and dead.evidence.get("deviation_before", 0.0) > 0
         return hides == (dead is cause)
+    lost = next((each for each in (cause, consequence) if _is_lost_from_the_start(each)), None)
+    if lost is not None and _comes_of_lost_values(lost, consequence if lost is cause else cause):
+        return lost is cause
     return consequence.rule in CAUSES.get(cause.rule, ())
+
+
+def _is_lost_from_the_start(diagnosis: Diagnosis) -> bool:
+    """Whether it says that nothing of the input reaches the output, learned or not."""
+    if diagnosis.rule == "input-ignored":
+        return diagnosis.evidence.get("varies") == 0.0
+    return diagnosis.rule == "constant-output" and diagnosis.first_step == 0
+
+
+def _comes_of_lost_values(lost: Diagnosis, other: Diagnosis) -> bool:
+    if other.rule == "no-gradient":
+        return True
+    return lost.rule == "constant-output" and other.rule == "dead-relu" and 0 < other.evidence.get("dead", 0.0) < 1
 
 
 def first_cause(consequence: Diagnosis, causes: Sequence[Diagnosis]) -> str | None:
@@ -266,7 +285,8 @@ def arranged(diagnoses: Sequence[Diagnosis], groups: Mapping[str, str]) -> list[
     names = {diagnosis.rule for diagnosis in diagnoses if diagnosis.severity != "info"}
     kept = [each for each in diagnoses if names.isdisjoint(RULED_OUT_BY.get(each.rule, ()))]
     caused = [replace(each, caused_by=_cause_of(each, kept)) for each in kept]
-    return list(_from_root_to_leaf(None, caused, groups))
+    ordered = list(_from_root_to_leaf(None, caused, groups))
+    return ordered + [each for each in caused if each not in ordered]
 
 
 def _cause_of(consequence: Diagnosis, among: Sequence[Diagnosis]) -> str | None:

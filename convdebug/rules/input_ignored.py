@@ -30,7 +30,7 @@ def judge(facts: Facts) -> Finding | None:
         f"{seen}{same}: what the network says does not depend on what it sees.",
         first_step=0,
         last_step=steps - 1,
-        evidence={"real": real, "blank": blank, "steps": float(steps)},
+        evidence={"real": real, "blank": blank, "steps": float(steps), "varies": float(not same_output)},
         remedies=(
             Remedy("Look for an input that is overwritten, scaled to nothing, or replaced by a constant on its way."),
             Remedy("Follow the deviation of the activations through depth: where it is zero, the input is lost."),

@@ -3,7 +3,7 @@
 import numpy as np
 
 from convdebug.rules.curves import onset
-from convdebug.rules.facts import Facts
+from convdebug.rules.facts import Curve, Facts
 from convdebug.rules.rule import Finding, Rule
 from convdebug_sessions import Remedy
 
@@ -12,15 +12,17 @@ PERSISTENT = 0.8
 NAMED = 3
 RARE = 0.2  # stretches of passes without gradients for each step: more often, they belong to the training
 SEVERAL = 2
+ENOUGH_STEPS = 5  # in evaluation mode, before it is said that there were some
+FEW = 0.05  # of all steps: so few in evaluation mode are worth knowing and no more
 
 
 def judge_training(facts: Facts) -> Finding | None:
-    """Trained modules in evaluation mode at the measured steps, from some step on until now."""
+    """Trained modules in evaluation mode at the measured steps, from some step on until now, or for some time."""
     asleep, modal = facts.curve("modes/evaluating"), facts.curve("modes/modal")
     begin = onset(asleep.values > 0, PERSISTENT, min(ENOUGH_ROWS, max(1, len(asleep))))
     told = [event.data for event in facts.events("modes-in-training")]
     if begin is None or len(asleep) < ENOUGH_ROWS or not told or not told[-1]["evaluating"]:
-        return None
+        return _judge_stretches(facts, asleep, modal)
     names, whole = told[-1]["evaluating"], not told[-1]["root"]
     first = int(asleep.steps[begin])
     since = "from the first step on" if first == 0 else f"since step {first}"
@@ -45,8 +47,68 @@ def judge_training(facts: Facts) -> Finding | None:
     )
 
 
+def _judge_stretches(facts: Facts, asleep: Curve, modal: Curve) -> Finding | None:
+    """The whole model was in evaluation mode for some steps, and in training mode before or after them."""
+    told = facts.events("modes-in-training")
+    if not told or not len(asleep) or len(modal) != len(asleep):
+        return None
+    at = np.searchsorted([event.step or 0 for event in told], asleep.steps, side="right") - 1
+    whole = (asleep.values > 0) & np.array([place >= 0 and not told[place].data["root"] for place in at])
+    count = int(np.diff(asleep.steps)[whole[1:] & whole[:-1]].sum())
+    if count < ENOUGH_STEPS:
+        return None
+    rows = np.flatnonzero(whole)
+    first, last = int(asleep.steps[rows[0]]), int(asleep.steps[rows[-1]])
+    names = told[at[rows[-1]]].data["evaluating"]
+    return Finding(
+        "warning" if count >= FEW * facts.run.steps else "info",
+        f"The whole model was in evaluation mode in {count} steps at least between step {first} and step {last}, while "
+        f"the optimizer stepped: dropout dropped nothing, batch norm did not see the batch. {len(names)} of "
+        f"{modal.values[rows[-1]]:.0f} modules behave differently in training: {_named(names)}.",
+        layer=names[0],
+        layers=tuple(names),
+        first_step=first,
+        last_step=last,
+        evidence={"evaluating": float(len(names)), "modules": float(modal.values[rows[-1]]), "steps": float(count)},
+        remedies=(
+            Remedy("Call model.train() before the first training step, and right after each evaluation."),
+            Remedy("An evaluation in the middle of an epoch leaves the rest of it in evaluation mode."),
+        ),
+    )
+
+
 def judge_validating(facts: Facts) -> Finding | None:
-    """Passes without gradients in training mode that are an evaluation: a loss was computed, or a score recorded."""
+    """Passes without gradients in training mode that are an evaluation: a loss was computed, or a score recorded.
+
+    And evaluations in which functional dropout drops all the same.
+    """
+    return _judge_modules(facts) or _judge_functions(facts)
+
+
+def _judge_functions(facts: Facts) -> Finding | None:
+    """Functional dropout in a model that is in evaluation mode, which its caller did not hand on."""
+    events = facts.events("dropping-while-evaluating")
+    if not events:
+        return None
+    places: dict[str, float] = events[-1].data["places"]
+    shown = [f"{share:.0%} at {place}" for place, share in places.items()]
+    judged = (facts.curve("evaluation/losses").values > 0).any() or any(name.startswith("val/") for name in facts.names)
+    return Finding(
+        "warning" if judged else "info",
+        "Functional dropout drops units while the model is evaluated, though it is in evaluation mode: "
+        f"{_named(shown)}. F.dropout drops unless it is told training=self.training. Unless this is meant (an estimate "
+        "of uncertainty), the validation is noisy and not that of the network used later.",
+        first_step=events[0].step or 0,
+        last_step=max(0, facts.run.steps - 1),
+        evidence={"places": float(len(places)), "share": max(places.values())},
+        remedies=(
+            Remedy("Write F.dropout(x, p, training=self.training), or use the module nn.Dropout."),
+            Remedy("If it is meant, put the module that drops into training mode while it is."),
+        ),
+    )
+
+
+def _judge_modules(facts: Facts) -> Finding | None:
     training = facts.curve("evaluation/training")
     passes, losses, phases = (facts.curve(f"evaluation/{what}").values for what in ("passes", "losses", "phases"))
     wrong = training.values > 0
@@ -92,8 +154,9 @@ WHILE_TRAINING = Rule(
     "network trains without the regularization and the normalization that it was given.",
     causes="model.train() forgotten after the first evaluation, or model.eval() called before the training.",
     remedies="model.train() at the start of each epoch.",
-    source="Module flags at training passes. Modules whose parameters are frozen or in no optimizer do not count; "
-    "info where the model itself is in training mode.",
+    source="Module flags at training passes, up to now or in a stretch of steps that is over. Modules whose parameters "
+    f"are frozen or in no optimizer do not count; info where the model itself is in training mode, or for a stretch of "
+    f"less than {FEW:.0%} of the steps.",
     judge=judge_training,
 )
 
@@ -104,9 +167,10 @@ WHILE_VALIDATING = Rule(
     severities=("warning", "info"),
     meaning="Evaluated with dropout active or with batch statistics, the network answers differently each time, and "
     "batch norm takes the validation examples into its running statistics.",
-    causes="model.eval() forgotten before the validation.",
+    causes="model.eval() forgotten before the validation; F.dropout without training=self.training.",
     remedies="model.eval() before, model.train() after; torch.no_grad() changes no modes.",
     source="Module flags in passes without gradients of a model whose own flag says training; a loss was computed or "
-    "a score recorded there (else info). Dropout left on alone, in a model in evaluation mode, is taken to be meant.",
+    "a score recorded there (else info). A dropout module left on alone, in a model in evaluation mode, is taken to be "
+    "meant; functional dropout that is not told of the mode is not.",
     judge=judge_validating,
 )

@@ -5,6 +5,7 @@ import numpy as np
 from convdebug.rules.facts import Facts, Table, remembered
 from convdebug.rules.rule import Finding, Rule
 from convdebug.rules.training import progress
+from convdebug.rules.unregistered import judge_unregistered
 from convdebug_sessions import Event, Remedy
 
 ENOUGH_ROWS = 5  # measured steps
@@ -69,6 +70,12 @@ def _listed(names: list[str]) -> str:
 
 
 def judge_missing(facts: Facts) -> Finding | None:
+    """Parameters of the model that nobody moves; else tensors that the model does not know to be its own."""
+    found, unregistered = _judge_parameters(facts), judge_unregistered(facts)
+    return found if unregistered is None or (found is not None and found.severity == "error") else unregistered
+
+
+def _judge_parameters(facts: Facts) -> Finding | None:
     """Trainable parameters with gradients that no optimizer holds and that nobody moves by hand."""
     event = _last(facts, "membership")
     if event is None or facts.run.steps < ENOUGH_STEPS:
@@ -162,11 +169,19 @@ def _without_gradient(facts: Facts) -> list[str]:
         used = _layer(name) in ran or not ran
         return waited + since >= (ENOUGH_STEPS if used or over else ENOUGH_UNUSED)
 
+    waiting = event.data["never"]
     return [
         name
-        for name, waited in event.data["never"].items()
+        for name, waited in waiting.items()
         if listed.get(name, {}).get("in_optimizer") and long_enough(name, waited)
-    ]
+        and not _is_left_out(facts, name, set(waiting), ran)
+    ]  # fmt: skip
+
+
+def _is_left_out(facts: Facts, name: str, waiting: set[str], ran: set[str]) -> bool:
+    """A bias or scale of a layer that is never called, while the loss uses the layer's weights by themselves."""
+    weights = {each for each in _matrices(facts) if _layer(each) == _layer(name)}
+    return bool(ran) and _layer(name) not in ran and name not in weights and bool(weights - waiting)
 
 
 def _is_whole(facts: Facts, layer: str, never: list[str]) -> bool:
@@ -249,8 +264,9 @@ MISSING = Rule(
     causes="A layer added or replaced after the optimizer was made; an optimizer given only a part of the network; "
     "layers in a plain list, whose parameters are not found.",
     remedies="Make the optimizer after the model is complete, from model.parameters().",
-    source="Identity of parameters. Warning where no weight matrix is missing; info where only a head of at most a "
-    "third of the layers is held, as in linear probing.",
+    source="Identity of parameters; what is in no list of parameters is met in the graph of the loss and in plain "
+    "attributes of the model, twice, unmoved. Warning where no weight matrix is missing; info where only a head of at "
+    "most a third of the layers is held, as in linear probing.",
     judge=judge_missing,
 )
 

@@ -20,9 +20,10 @@ def judge(facts: Facts) -> Finding | None:
         return None
     norms = facts.table("weight", "norm").only(weights(facts))
     zero = _always_zero(norms)
-    if zero:
-        return _finding(facts, zero, norms, "are exactly zero and stay so: whatever comes in, nothing comes out")
-    alike = _copies(facts)
+    tied = [name for name in zero if name in _tied(facts, norms, zero)]
+    if tied:
+        return _finding(facts, tied, norms, "are exactly zero and stay so: whatever comes in, nothing comes out")
+    alike = [name for name in _copies(facts) if f"{name}.weight" not in zero]
     if not alike:
         return None
     return _finding(facts, alike, norms, "have units that are copies of each other and get the same gradient forever")
@@ -38,6 +39,21 @@ def _always_zero(norms: Table) -> list[str]:
         return []
     zero = (norms.values == 0).all(axis=0)
     return [name for name, is_zero in zip(norms.names, zero, strict=True) if is_zero]
+
+
+def _tied(facts: Facts, norms: Table, zero: list[str]) -> set[str]:
+    """Weights of layers with several units that are given a gradient, of zero, while the training moves others.
+
+    Zeros that are given none, or one that no update follows, stand still for another reason; a parameter of no such
+    layer (a token, a table of places) may begin at zero as it likes. With every weight at zero nothing need move.
+    """
+    layers = facts.table("unit", "similarity").names
+    known = {f"{layer}.weight" for layer in layers} or {name for name in zero if name.endswith("weight")}
+    gradients, ratios = facts.table("gradient", "norm"), facts.table("update", "ratio")
+    moves = bool(np.nanmax(ratios.values, initial=0.0) > 0) or known & set(norms.names) <= set(zero)
+    given = np.nan_to_num(gradients.values, nan=0.0, posinf=1.0).max(axis=0, initial=0.0)
+    none = {name for name, largest in zip(gradients.names, given, strict=True) if largest == 0}
+    return known & none if moves else set()
 
 
 def _copies(facts: Facts) -> list[str]:
@@ -88,6 +104,6 @@ RULE = Rule(
     causes="Weights initialized to zero or to a constant, a custom initialization that forgot the randomness.",
     remedies="Small random weights: Xavier or He. Biases may start at zero.",
     source='Lecture, "What happens when the weights are initialized to 0?". Norms exactly zero over all measured '
-    "steps, or units identical to rounding.",
+    "steps under gradients of zero while others move, or units identical to rounding.",
     judge=judge,
 )

@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from convdebug.instruments.backward import listen_to_tensors, stop_listening_to_
 from convdebug.instruments.home import claim, is_elsewhere
 from convdebug.instruments.losses import hold, let_go
 from convdebug.instruments.pending import first_of
+from convdebug.instruments.unregistered import leaves_of
 from convdebug.watch import TrainingStopped, Watch, is_watched
 
 from .criteria import Criteria
@@ -26,7 +27,7 @@ from .doors import Doors
 from .finding import family_of, parameters_of
 from .limits import Limits, ScriptStopped
 from .living import LivingModules
-from .loose import LooseTensors, leaves_of
+from .loose import LooseTensors
 from .models import StartRun, WatchedModels
 from .wrapping import telling, telling_result
 
@@ -34,6 +35,8 @@ PATIENCE = 64
 """So many backward passes without any step of an optimizer are taken for accumulation; beyond, each is a step."""
 
 FEW = 3
+IN_VAIN = 2
+"""So many steps after backward passes, without a gradient for any of the optimizer's parameters, are a mistake."""
 
 
 class Lookout:
@@ -51,10 +54,12 @@ class Lookout:
         self._criteria = Criteria()
         self._looked_for_criteria = False
         self._modules = LivingModules()
-        self._optimizers_made = 0
+        self.optimizers_made = 0
         self._makers: weakref.WeakKeyDictionary[Optimizer, int] = weakref.WeakKeyDictionary()
         self._settled: weakref.WeakSet[Optimizer] = weakref.WeakSet()
         self._stepping: list[Optimizer] = []
+        self._in_vain: weakref.WeakKeyDictionary[Optimizer, int] = weakref.WeakKeyDictionary()
+        self._backwards_before = 0
         self._hooks: list[RemovableHandle] = []
         self._originals: list[Any] = []
         self._compiles = self._adversarial = False
@@ -147,7 +152,7 @@ class Lookout:
     def _take_in(self, optimizer: Optimizer) -> None:
         self._models.optimizers.append(optimizer)
         self._makers[optimizer] = threading.get_ident()
-        self._optimizers_made += 1
+        self.optimizers_made += 1
         if self._is_settled(optimizer):
             return
         for module in family_of(parameters_of(optimizer), self._modules.known()).candidates():
@@ -179,8 +184,10 @@ class Lookout:
         if not is_watched(module):
             self._watch(module)
 
-    def _watch(self, module: nn.Module, note: str | None = None, hooks: bool = True) -> list[Watch]:
-        return self._models.begin(module, note, hooks, self._stepping[0] if self._stepping else None)
+    def _watch(
+        self, module: nn.Module, note: str | None = None, hooks: bool = True, stepping: Sequence[Optimizer] = ()
+    ) -> list[Watch]:
+        return self._models.begin(module, note, hooks, self._stepping[0] if self._stepping else None, stepping)
 
     # backward passes
 
@@ -207,21 +214,28 @@ class Lookout:
                 self._settled.add(optimizer)
                 for each in self._settle(parameters_of(optimizer)):
                     self._models.guarded(each, each.hear_late, tensors, gradients)
-        first = first_of(tensors)
-        if not self._optimizers_made and not self.watches and first is not None:
-            leaves = [each for each in leaves_of(first) if each.grad is not None]
-            for each in self._settle(leaves):
-                self._models.rounds[id(each)].by_backward = True
-                self._models.guarded(each, each.hear_late, tensors, gradients)
+        if not self.watches:
+            self._look_without_optimizer(tensors, gradients)
 
-    def _settle(self, parameters: list[Tensor]) -> list[Watch]:
+    def _look_without_optimizer(self, tensors: Any, gradients: Any) -> None:
+        """Something is trained that no optimizer holds: there is none, or those that step were made for another."""
+        first = first_of(tensors)
+        stepping = [each for each, steps in self._in_vain.items() if steps >= IN_VAIN]
+        if first is None or (self.optimizers_made and not stepping):
+            return
+        leaves = [each for each in leaves_of(first) if each.grad is not None]
+        for each in self._settle(leaves, stepping):
+            self._models.rounds[id(each)].by_backward = not stepping
+            self._models.guarded(each, each.hear_late, tensors, gradients)
+
+    def _settle(self, parameters: list[Tensor], stepping: Sequence[Optimizer] = ()) -> list[Watch]:
         known = self._models.parameters()
         family = family_of([each for each in parameters if id(each) not in known], self._modules.known())
         made: list[Watch] = []
         for module in family.roots_unheard():
             self._doors.remove(module)
             if not is_watched(module):
-                made += self._watch(module, self._unheard(module), hooks=not self._compiles)
+                made += self._watch(module, self._unheard(module), hooks=not self._compiles, stepping=stepping)
         if family.orphans and len(family.orphans) == len({id(each) for each in parameters} - known):
             note = "no module that takes hooks owns what is trained: activations and inputs cannot be seen"
             made += self._watch(LooseTensors(list(family.orphans)), note)
@@ -229,8 +243,10 @@ class Lookout:
 
     def _unheard(self, module: nn.Module) -> str | None:
         name = type(unwrapped(module)).__name__
-        if not self._optimizers_made:
+        if not self.optimizers_made:
             return f"no optimizer of torch.optim trains {name}: each backward pass is counted as a step"
+        if self._in_vain:
+            return f"{name} receives gradients, and no optimizer that steps holds any of its parameters"
         if self._compiles:
             return f"{name} runs inside a compiled function: its activations and inputs cannot be seen"
         return f"{name} is not called as a whole at its first step: its first inputs cannot be seen"
@@ -255,10 +271,19 @@ class Lookout:
         if optimizer in self._stepping:  # its last step raised and never ended
             del self._stepping[self._stepping.index(optimizer) :]
         self._stepping.append(optimizer)
+        if not self.watches:
+            self._guarded(self._count_in_vain, optimizer)
         if len(self._stepping) == 1:
             for each in list(self.watches):
                 if id(optimizer) in self._models.rounds[id(each)].done:
                     self._count_step(each)
+
+    def _count_in_vain(self, optimizer: Optimizer) -> None:
+        if any(each.grad is not None for each in parameters_of(optimizer)):
+            self._in_vain.pop(optimizer, None)
+        elif self.backwards > self._backwards_before:
+            self._in_vain[optimizer] = self._in_vain.get(optimizer, 0) + 1
+            self._backwards_before = self.backwards
 
     def _step_ended(self, optimizer: Optimizer) -> None:
         if not is_elsewhere() and optimizer in self._stepping:

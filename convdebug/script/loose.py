@@ -40,20 +40,3 @@ def names_in_script(tensors: list[Tensor]) -> list[str]:
                 names[place] = name
         frame = frame.f_back
     return names
-
-
-def leaves_of(tensor: Tensor) -> list[Tensor]:
-    """The tensors that a backward pass from here would give a gradient to, in the order in which they are met."""
-    found: dict[int, Tensor] = {}
-    seen: set[Any] = set()
-    waiting: list[Any] = [tensor.grad_fn]
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        leaf = getattr(node, "variable", None)
-        if isinstance(leaf, Tensor):
-            found[id(leaf)] = leaf
-        waiting.extend(following for following, _ in reversed(node.next_functions))
-    return list(found.values())[::-1]

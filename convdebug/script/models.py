@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
@@ -46,9 +46,18 @@ class WatchedModels:
         self._names: dict[str, int] = {}
 
     def begin(
-        self, module: nn.Module, note: str | None = None, hooks: bool = True, inside: Optimizer | None = None
+        self,
+        module: nn.Module,
+        note: str | None = None,
+        hooks: bool = True,
+        inside: Optimizer | None = None,
+        stepping: Sequence[Optimizer] = (),
     ) -> list[Watch]:
-        """Begin to watch a model; an empty list, and a word, where that fails. `inside`: the step under way."""
+        """Begin to watch a model; an empty list, and a word, where that fails.
+
+        `inside` is the step under way; `stepping` are optimizers that step for it though they hold none of its
+        parameters.
+        """
         self._end_idle()
         if module in self._unwatchable:
             return []
@@ -56,7 +65,7 @@ class WatchedModels:
         run = self._start_run(self._name(kind), {"source": "run"})
         self.runs.append(run.id)
         try:
-            watched = self._opened(module, run, hooks)
+            watched = self._opened(module, run, hooks, stepping)
         except Exception as problem:
             self._unwatchable.add(module)
             message = f"{type(problem).__name__}: {problem}"
@@ -72,9 +81,10 @@ class WatchedModels:
             self._say(note)
         return [watched]
 
-    def _opened(self, module: nn.Module, run: RunRecorder, hooks: bool) -> Watch:
+    def _opened(self, module: nn.Module, run: RunRecorder, hooks: bool, stepping: Sequence[Optimizer]) -> Watch:
         own = {id(parameter) for parameter in module.parameters()}
         holding = [each for each in self.optimizers if any(id(p) in own for p in parameters_of(each))]
+        holding = holding or list(stepping)
         watched = watch(
             module,
             LivingOptimizers(holding),

@@ -115,6 +115,21 @@ def test_what_two_checks_found_is_named_once_in_the_report(tmp_path):
     assert [(found["rule"], found["layer"]) for found in report.diagnoses].count(("no-gradient", "first")) == 1
 
 
+def test_layers_in_a_plain_list_are_found_among_the_parameters(tmp_path):
+    class Listed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers, self.head = [nn.Linear(FEATURES, 32)], nn.Linear(32, CLASSES)
+
+        def forward(self, points):
+            return self.head(torch.relu(self.layers[0](points)))
+
+    result = one(tmp_path, target(make_model=Listed), "parameters")
+    assert result.status == "fail"
+    assert rules_of(result) == ["parameters-not-in-optimizer"]
+    assert result.diagnoses[0].layers == ("layers.0",)
+
+
 def test_a_check_that_raises_is_an_error_and_what_needs_it_is_skipped(tmp_path):
     report = checked(tmp_path, target(make_model=lambda: nn.Linear(FEATURES + 1, CLASSES)))
     assert [check.status for check in report.checks] == ["error"] + ["skip"] * (len(CHECKS) - 1)

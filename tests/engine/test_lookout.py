@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from convdebug.instruments import backward, ears, hearing, home, losses
+from convdebug.rules import diagnose
 from convdebug.script.limits import Limits
 from convdebug.script.lookout import Lookout
 from convdebug.watch import Watch
@@ -76,3 +78,53 @@ def test_one_model_that_cannot_be_watched_leaves_the_others_watched(
         assert faulty.status in ("finished", "stopped")
         failed = [len(session.events(run.id, kinds=["instrument-failed"])) for run in session.runs]
         assert failed == [1, 0]
+
+
+def looked_out_for(path: Path, train: Any) -> list[str]:
+    """What is said while `train()` is watched."""
+    said: list[str] = []
+    with Recorder.create(path) as recorder:
+        lookout = Lookout(lambda name, info: recorder.start_run("watch", name, info=info), Limits(), said.append)
+        lookout.start()
+        try:
+            train()
+        finally:
+            lookout.stop("finished", None)
+    return said
+
+
+def test_a_model_copied_after_its_optimizer_was_made_is_found_by_its_backward_passes(tmp_path: Path) -> None:
+    def train() -> None:
+        model = Sound(4, 1)
+        optimizer = torch.optim.Adam(model.parameters())
+        model = copy.deepcopy(model)
+        for _ in range(20):
+            optimizer.zero_grad()
+            model(torch.ones(5, 4)).square().mean().backward()
+            optimizer.step()
+
+    path = tmp_path / "s.convdebug"
+    said = looked_out_for(path, train)
+    assert said == ["Sound receives gradients, and no optimizer that steps holds any of its parameters"]
+    with Session.open(path) as session:
+        assert [run.steps for run in session.runs] == [18]  # from the third on
+        assert diagnose(session)[0].rule == "parameters-not-in-optimizer"
+
+
+def test_steps_before_any_backward_pass_and_gradients_of_another_model_are_no_mistake(tmp_path: Path) -> None:
+    def train() -> None:
+        model, judge = Sound(4, 1), Faulty(4, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.step()
+        for _ in range(3):
+            judge(torch.ones(5, 4)).mean().backward()
+        for _ in range(8):
+            optimizer.zero_grad()
+            model(torch.ones(5, 4)).square().mean().backward()
+            optimizer.step()
+
+    path = tmp_path / "s.convdebug"
+    assert looked_out_for(path, train) == []
+    with Session.open(path) as session:
+        assert [(run.name, run.steps) for run in session.runs] == [("Sound", 8)]

@@ -123,3 +123,18 @@ def test_an_output_that_is_constant_from_the_start_explains_its_first_loss():
 def test_an_output_that_becomes_constant_later_does_not():
     found = order(diagnosis("initial-loss-off"), diagnosis("constant-output", first_step=12))
     assert dict(found)["initial-loss-off"] is None
+
+
+def test_an_output_that_is_constant_from_the_first_step_is_no_work_of_missing_gradients():
+    found = order(diagnosis("no-gradient"), diagnosis("constant-output"), diagnosis("frozen-parameters"))
+    assert found == [
+        ("constant-output", None),
+        ("no-gradient", "constant-output"),
+        ("frozen-parameters", "no-gradient"),
+    ]
+    assert dict(order(diagnosis("no-gradient"), diagnosis("constant-output", first_step=30)))["no-gradient"] is None
+
+
+def test_no_diagnosis_is_lost_where_causes_go_round():
+    found = order(diagnosis("input-ignored"), diagnosis("constant-output"), diagnosis("no-gradient"))
+    assert {rule for rule, _ in found} == {"input-ignored", "constant-output", "no-gradient"}

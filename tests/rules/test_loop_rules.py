@@ -174,6 +174,20 @@ def evaluation_mode_kept_after_the_first_validation(watch):
                 model.eval()
 
 
+@sick("eval-mode-while-training", "warning")
+def an_evaluation_before_the_first_step_and_training_mode_after_the_next_one(watch):
+    model = net(modes=True)
+    optimizer = sgd(model.parameters())
+    model.eval()
+    with watch(model, optimizer) as watched:
+        for number, (inputs, labels) in enumerate(batches(70)):
+            loss = F.cross_entropy(model(inputs), labels)
+            step_of(optimizer, loss)
+            watched.step(loss)
+            if number == 20:
+                model.train()
+
+
 @sick("train-mode-while-validating", "warning")
 def a_validation_without_eval(watch):
     model = net(modes=True)
@@ -388,6 +402,22 @@ def test_a_short_run_is_judged_by_the_clock_at_every_step(tmp_path, synthetic, d
         run.finish()
     with Session.open(path) as session:
         assert [each.rule for each in diagnose(session) if each.severity != "info"] == expected
+
+
+@pytest.mark.parametrize(("asleep", "severity"), [(15, "warning"), (1, None)])
+def test_the_rest_of_each_epoch_after_an_evaluation_is_missed(tmp_path, asleep, severity):
+    torch.manual_seed(0)
+    model, path = net(modes=True), tmp_path / "run.convdebug"
+    optimizer = sgd(model.parameters())
+    with convdebug.watch(model, optimizer, session=path, every=1) as watched:
+        for number, (inputs, labels) in enumerate(batches(120)):
+            model.train(number % 40 < 40 - asleep)
+            loss = F.cross_entropy(model(inputs), labels)
+            step_of(optimizer, loss)
+            watched.step(loss)
+    with Session.open(path) as session:
+        found = [each.severity for each in diagnose(session) if each.rule == "eval-mode-while-training"]
+    assert found == ([severity] if severity else [])
 
 
 @pytest.mark.parametrize("every", [1, None], ids=["each step", "within the budget"])
