@@ -202,7 +202,6 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "non-finite-update": ("loss-diverged",),
     "constant-output": ("initial-loss-off", "frozen-parameters", "loss-not-decreasing", "loss-plateau"),
     "initial-loss-off": (),
-    "constant-output": (),
 }
 
 RULED_OUT_BY: dict[str, tuple[str, ...]] = {
