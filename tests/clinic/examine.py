@@ -52,7 +52,7 @@ class Result:
     learned: bool = True
     seconds: float = 0.0
     problem: str = ""
-    referred: bool = False
+    referral: int = 0
 
     @property
     def alarms(self) -> list[str]:
@@ -96,7 +96,7 @@ def examine(patient: Patient, folder: Path) -> Result:
         patient.way,
         patient.rules,
         problem=problem,
-        referred=patient.referred,
+        referral=patient.referral,
     )
     if not path.exists():
         return replace(result, problem=problem or "no session was left")

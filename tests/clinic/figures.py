@@ -9,6 +9,8 @@ from typing import Any
 
 from .examine import Result
 
+REFERRALS = {"first": 1, "second": 2}
+
 
 def counts(results: Sequence[Result]) -> dict[str, Any]:
     """The figures of some patients."""
@@ -29,17 +31,21 @@ def counts(results: Sequence[Result]) -> dict[str, Any]:
 def figures(results: Sequence[Result]) -> dict[str, Any]:
     """What `docs/clinic.json` holds."""
     rules = sorted({each.rules[0] for each in results if each.rules})
-    referred = [each for each in results if each.referred]
     return {
         "all": counts(results),
         "halves": {half: counts([each for each in results if each.half == half]) for half in ("tuned", "held")},
-        "referred": {half: counts([each for each in referred if each.half == half]) for half in ("tuned", "held")},
+        "referrals": {name: _of_referral(number, results) for name, number in REFERRALS.items()},
         "families": {name: counts([each for each in results if each.family == name]) for name in families(results)},
         "ways": {way: counts([each for each in results if each.way == way]) for way in ("target", "watch", "run")},
         "rules": {rule: _of_rule(rule, results) for rule in rules},
         "misses": [_miss(each) for each in results if each.rules and not each.right_first],
         "alarms": [_miss(each) for each in results if not each.rules and each.alarms],
     }
+
+
+def _of_referral(referral: int, results: Sequence[Result]) -> dict[str, Any]:
+    those = [each for each in results if each.referral == referral]
+    return {half: counts([each for each in those if each.half == half]) for half in ("tuned", "held")}
 
 
 def _of_rule(rule: str, results: Sequence[Result]) -> dict[str, int]:
@@ -64,7 +70,8 @@ def table(results: Sequence[Result]) -> str:
     found = figures(results)
     lines = [f"{'':28}{'sick':>6}{'detected':>10}{'right':>8}{'first':>8}{'healthy':>9}{'alarms':>8}{'steps':>7}"]
     lines.append(_row("all", found["all"]))
-    lines += [_row(f"referred, {half} half", row) for half, row in found["referred"].items()]
+    for name, halves in found["referrals"].items():
+        lines += [_row(f"{name} referral, {half} half", row) for half, row in halves.items()]
     for part in ("halves", "families", "ways"):
         lines += [_row(name, row) for name, row in found[part].items()]
     lines += ["", "confusion: what was said first of each ailment"]

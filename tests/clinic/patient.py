@@ -14,8 +14,8 @@ WAYS = ("target", "watch", "run")
 class Patient:
     """`rules` are those that name its ailment rightly, the most fitting first; none for the healthy.
 
-    `checked_by` is the check that comes before its training, where only that shows the ailment. The `referred` are
-    written in the forms in which public reports show faults and trainings.
+    `checked_by` is the check that comes before its training, where only that shows the ailment. `referral` is 0 for
+    those written with the rules; those of 1 and 2 came later, in the forms in which people write faults and trainings.
     """
 
     name: str
@@ -23,7 +23,7 @@ class Patient:
     regimen: Regimen
     rules: tuple[str, ...] = ()
     checked_by: str | None = None
-    referred: bool = False
+    referral: int = 0
 
     @property
     def half(self) -> str:

@@ -224,7 +224,7 @@ def settings() -> Iterator[tuple[str, dict[str, Change]]]:
 def patients() -> list[Patient]:
     """All the healthy that were referred."""
     return [
-        Patient(f"healthy: {variation}, {family}", family, regimen_of(family, change), referred=True)
+        Patient(f"healthy: {variation}, {family}", family, regimen_of(family, change), referral=1)
         for part in (networks, settings)
         for variation, families in part()
         for family, change in families.items()

@@ -248,5 +248,5 @@ def patients() -> list[Patient]:
             for family, change in families.items():
                 regimen = regimen_of(family, change)
                 check = BY_A_CHECK.get(rules[0]) if regimen.loop is None else None
-                found.append(Patient(f"{ailment}, {family}", family, regimen, rules, checked_by=check, referred=True))
+                found.append(Patient(f"{ailment}, {family}", family, regimen, rules, checked_by=check, referral=1))
     return found
