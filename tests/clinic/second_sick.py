@@ -204,7 +204,7 @@ def networks_and_losses() -> Iterator[Ailment]:
     yield (
         "train keeps the norms",
         ("eval-mode-while-training",),
-        each("residual", made(faults.NeverTrains) | {"optimizer": sgd(0.1)}),
+        each("residual", made(faults.NeverTrains) | {"optimizer": sgd(0.2)}),
     )
     yield (
         "drops to guess",
