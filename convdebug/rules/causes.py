@@ -31,6 +31,8 @@ CAUSES: dict[str, tuple[str, ...]] = {
         "dead-relu",
         "saturated-units",
         "vanishing-gradient",
+        "constant-output",
+        "vanishing-activations",
     ),
     "loss-summed-over-batch": (
         "initial-loss-off",
@@ -198,7 +200,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     ),
     "train-val-overlap": ("validation-better-than-train",),
     "non-finite-activation": ("non-finite-gradient", "loss-diverged"),
-    "non-finite-gradient": ("loss-diverged", "steps-skipped"),
+    "non-finite-gradient": ("constant-output", "loss-diverged", "steps-skipped"),
     "non-finite-update": ("loss-diverged",),
     "constant-output": ("initial-loss-off", "frozen-parameters", "loss-not-decreasing", "loss-plateau"),
     "initial-loss-off": (),

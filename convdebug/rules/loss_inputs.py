@@ -12,6 +12,7 @@ from convdebug.rules.rule import Finding, Rule
 from convdebug_sessions import Event, Remedy
 
 ENOUGH_ROWS = 3
+ENOUGH_ALL_ABOVE = 2  # one value above zero is proof, and a loss without bound is soon lost
 ENOUGH_UNEXPLAINED = 20  # rows, where nobody knows what computed the scores
 PERSISTENT = 0.8  # of the measured steps
 PERSISTENT_RANGE = 0.95
@@ -78,7 +79,8 @@ def judge_logarithms(facts: Facts) -> Finding | None:
 
 def _logarithms(each: Given) -> Finding | None:
     above = each.high > ABOVE_ZERO
-    if len(above) < ENOUGH_ROWS or above.mean() < PERSISTENT:
+    enough = ENOUGH_ALL_ABOVE if above.all() else ENOUGH_ROWS
+    if len(above) < enough or above.mean() < PERSISTENT:
         return None
     what = "probabilities" if each.squashed.all() else "raw scores"
     return Finding(

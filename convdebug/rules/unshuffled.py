@@ -9,6 +9,10 @@ from convdebug_sessions import Remedy
 PURE = 0.5  # of the entropy that shuffled batches of this size would have
 ALIKE = 0.35  # in common with the batch before: long stretches of the same classes
 ALIKE_SINGLY = 0.9  # for batches too small to be judged alone
+ONE_CLASS, SEVERAL = (
+    0.1,
+    0.9,
+)  # of the expected entropy; nats over all: of two kinds a batch each may be meant (a GAN's)
 SMALL_BATCH = 4
 ENOUGH_ROWS = 6
 ENOUGH_LARGE, LARGE_BATCH = 4, 16  # four batches of so many examples cannot be this pure by chance
@@ -31,7 +35,9 @@ def judge(facts: Facts) -> Finding | None:
     chance = SURE * float(batch.values.std()) / len(batch) ** 0.5
     shared = float(overlap.values.mean())
     small = examples < SMALL_BATCH
-    if shared < (ALIKE_SINGLY if small else ALIKE) or (not small and found + chance > PURE * expected):
+    single = not small and variety > SEVERAL and found < ONE_CLASS * expected
+    alike = single or shared >= (ALIKE_SINGLY if small else ALIKE)
+    if not alike or (not small and found + chance > PURE * expected):
         return None
     classes, mixed = np.exp(found), np.exp(expected)
     return Finding(
@@ -72,7 +78,8 @@ RULE = Rule(
     "stretch of batches pulls all weights toward one answer.",
     causes="shuffle=True forgotten on data that is stored class by class (folders, concatenated files).",
     remedies="Shuffle every epoch; shuffle files once if only streaming is possible.",
-    source=f"Label entropy of a batch below {PURE:.0%} of what chance gives, successive batches alike, in at least "
+    source=f"Label entropy of a batch below {PURE:.0%} of what chance gives, successive batches alike or of one "
+    "class each, in at least "
     f"{ENOUGH_ROWS} batches ({ENOUGH_LARGE} of {LARGE_BATCH} examples or more).",
     judge=judge,
 )

@@ -138,3 +138,8 @@ def test_an_output_that_is_constant_from_the_first_step_is_no_work_of_missing_gr
 def test_no_diagnosis_is_lost_where_causes_go_round():
     found = order(diagnosis("input-ignored"), diagnosis("constant-output"), diagnosis("no-gradient"))
     assert {rule for rule, _ in found} == {"input-ignored", "constant-output", "no-gradient"}
+
+
+def test_inputs_that_hardly_differ_explain_an_output_that_hardly_does():
+    found = order(diagnosis("constant-output"), diagnosis("inputs-not-scaled", "warning"))
+    assert found == [("inputs-not-scaled", None), ("constant-output", "inputs-not-scaled")]

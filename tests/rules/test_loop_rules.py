@@ -315,6 +315,17 @@ def one_class_after_the_other(watch):
 
 
 @sick("unshuffled-batches", "warning")
+def another_class_in_every_batch(watch):
+    def grouped_data():
+        for number in range(120):
+            labels = torch.full((32,), number * 7 % 10)
+            yield torch.randn(32, 3, 6, 6) + PATTERNS[labels], labels
+
+    model = net()
+    train(watch, model, sgd(model.parameters(), 1e-3), data=grouped_data())
+
+
+@sick("unshuffled-batches", "warning")
 def the_answers_no_before_the_answers_yes(watch):
     def sorted_data():
         for number in range(120):
