@@ -85,7 +85,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], list[str]]] = {
     "a dict of tuples, an unused layer, an LSTM": (DictOutput, ["body", "recurrent"]),
     "a cell called many times": (
         Recurrent,
-        ["cell", *["cell.tanh" + n for n in ["", *map(".{}".format, range(2, 9))]], "head"],
+        ["cell", *["cell.tanh" + n for n in ["", *map(".{}".format, range(2, 13))]], "head"],
     ),
     "tied weights and in-place functions": (Tied, ["a", "a.relu", "b", "b.sigmoid", "head"]),
     "frozen parameters": (frozen, ["0", "1", "2"]),

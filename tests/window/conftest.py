@@ -1,5 +1,6 @@
 """What the tests of the window share: the look, private settings, a real engine, and that nothing is left alive."""
 
+import contextlib
 import gc
 import json
 import os
@@ -80,7 +81,11 @@ def children() -> list[int]:
     tasks = Path("/proc/self/task")
     if not tasks.exists():
         return []
-    return [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+    found: list[int] = []
+    for task in tasks.iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 @pytest.fixture(autouse=True)
