@@ -289,7 +289,7 @@ def test_a_forked_child_that_trains_on_leaves_the_recording_alone(tmp_path: Path
         "with watched:\n"
         "    train(3)\n"
         "    child = multiprocessing.get_context('fork').Process(target=train, args=(5,))\n"
-        "    child.start(); child.join(); print(child.exitcode, bool(model._forward_hooks))\n"
+        "    child.start(); child.join(); print(child.exitcode, bool(model._forward_hooks), flush=True)\n"
         "    if os.fork() == 0:\n"
         "        train(2); sys.exit(0)\n"
         "    os.wait(); train(3)\n",
