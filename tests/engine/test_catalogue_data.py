@@ -39,25 +39,6 @@ def test_shapes_have_ten_classes_of_equal_size():
     assert np.bincount(labels).tolist() == [100] * 10
 
 
-def test_ten_thousand_shapes_are_drawn_within_seconds(benchmark_seconds):
-    with benchmark_seconds(8):
-        shapes10.draw(10_000, 0)
-
-
-@pytest.fixture
-def benchmark_seconds():
-    import contextlib
-    import time
-
-    @contextlib.contextmanager
-    def within(seconds):
-        start = time.process_time()
-        yield
-        assert time.process_time() - start < seconds
-
-    return within
-
-
 def test_limits_and_holdout_choose_examples():
     settings = {"name": "gaussian", "preprocessing": "none"}
     whole = build.picture_data(data_settings(**settings))
