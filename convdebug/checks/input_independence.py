@@ -110,7 +110,7 @@ def _require_progress(pair: Pair, real: float, blank: float) -> None:
     if len(pair.real) < LEAST_STEPS:
         raise Skipped(
             f"the time allowed only {len(pair.real)} steps, after which the loss is {real:.4g} with the real inputs "
-            f"and {blank:.4g} with blank ones; give it a larger --budget"
+            f"and {blank:.4g} with blank ones; give the checks more time (--budget)"
         )
 
 

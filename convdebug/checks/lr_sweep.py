@@ -30,7 +30,7 @@ def run(bench: Bench) -> Outcome:
     if result.suggestion.lr is None and result.plan.steps < ENOUGH_STEPS:
         raise Skipped(
             f"in the time there is each of {len(by_rate(result.trials))} rates had {result.plan.steps} steps and none "
-            f"brought the loss down: too few to tell (a larger --budget gives more)"
+            f"brought the loss down: too few to tell (more time for the checks, --budget, gives more)"
         )
     rates = by_rate(result.trials)
     if not rate_matters(result.trials):

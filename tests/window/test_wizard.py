@@ -111,6 +111,7 @@ def test_the_pages_are_walked_by_keys(qtbot, wizard):
 def test_the_verdict_over_all_is_a_sentence():
     states = [CheckState("a", "pass"), CheckState("b", "pass")]
     assert verdict_words(states) == ("pass", "Every check passed: this is ready to train.")
+    assert verdict_words([*states, CheckState("c", "skip")])[1] == "2 checks passed, 1 skipped: this is ready to train."
     assert verdict_words([CheckState("a", "fail"), *states])[0] == "fail"
     assert verdict_words([CheckState("a", "warn"), *states])[1] == "Nothing failed, 1 check with a warning."
     assert verdict_words([CheckState("a")])[1] == "No check has been run yet."

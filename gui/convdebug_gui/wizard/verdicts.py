@@ -113,7 +113,11 @@ def verdict_words(found: Sequence[CheckState]) -> tuple[str, str]:
     tail = f" {_checks(rest)} not run yet." if rest else ""
     if counts.get("warn"):
         return "warn", f"Nothing failed, {_checks(counts['warn'])} with a warning.{tail}"
-    return "pass", (f"Nothing failed so far.{tail}" if rest else "Every check passed: this is ready to train.")
+    if rest:
+        return "pass", f"Nothing failed so far.{tail}"
+    skipped = counts.get("skip")
+    passed = f"{_checks(counts.get('pass', 0))} passed, {skipped} skipped" if skipped else "Every check passed"
+    return "pass", f"{passed}: this is ready to train."
 
 
 def _checks(count: int) -> str:
