@@ -13,6 +13,7 @@ from convdebug_sessions import Event, Remedy
 OUT_OF_BOUNDS = re.compile(r"[Tt]arget (-?\d+) is out of bounds")
 DEVICE_ASSERT = re.compile(r"t >= 0 && t < n_classes|device-side assert")
 BEYOND = 1e-3  # of what a binary loss takes; rounding is smaller
+FAR_BEYOND = 0.5  # noisy labels of a GAN lie between 0.7 and 1.2
 BINARY = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
 IMBALANCE = 10.0  # largest against smallest class (SageMaker Debugger's class_imbalance)
 ENOUGH_OF_LARGEST = 50  # examples; below, ten times is chance
@@ -44,9 +45,9 @@ def _no_shares(facts: Facts) -> Finding | None:
 
 
 def shares_out_of_range(name: str, low: float, high: float, steps: Sequence[int] | np.ndarray = (0,)) -> Finding:
-    """What to say of a binary loss that is given labels outside [0, 1]."""
+    """What to say of a binary loss that is given labels outside [0, 1]; a little outside may be noise on purpose."""
     return Finding(
-        "error",
+        "error" if low <= -FAR_BEYOND or high >= 1 + FAR_BEYOND else "info",
         f"The labels that {name} is given run from {low:.3g} to {high:.3g}; it takes shares from 0 to 1. For any other "
         "label it has no lowest value: it falls for ever as the scores grow, and says nothing about the answers.",
         first_step=int(steps[0]),
@@ -133,7 +134,7 @@ OUT_OF_RANGE = Rule(
     name="label-out-of-range",
     title="Labels out of range",
     group="data",
-    severities=("error",),
+    severities=("error", "info"),
     meaning="Some label is negative or not smaller than the number of outputs. Cross entropy picks one output by the "
     "label: there is none to pick. On the CPU it raises; on a GPU it fails an assertion and takes the process down. A "
     "binary cross entropy takes labels outside of 0 to 1 without a word, and then falls without bound.",

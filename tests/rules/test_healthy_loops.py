@@ -428,6 +428,16 @@ def rare_answers_in_batches_of_eight(path):
 
 
 @healthy
+def noisy_labels_a_little_outside_of_yes_and_no(path):
+    def noisy():
+        for inputs, labels in batches(40):
+            yield inputs, (labels[:, None] < 5).float() + 0.3 * torch.rand(len(labels), 1)
+
+    model = net(outputs=1)
+    train(path, model, sgd(model.parameters()), nn.BCEWithLogitsLoss(), data=noisy())
+
+
+@healthy
 def a_teacher_in_training_mode_without_gradients(path):
     model, teacher = net(modes=True), net(modes=True)
     optimizer = sgd(model.parameters())
