@@ -12,7 +12,7 @@ demo: .venv/installed
 
 test: lint
 	@QT_QPA_PLATFORM=offscreen $(BIN)/python -c "import PyQt6.QtWidgets" || { echo "$(QT_LINE)"; exit 1; }
-	@OMP_NUM_THREADS=1 QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -n 2 --dist loadgroup
+	@OMP_NUM_THREADS=1 QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/installed-dev
 	@$(BIN)/ruff check .

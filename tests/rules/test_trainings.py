@@ -20,9 +20,10 @@ def test_every_rule_has_a_sick_training(ill_rules):
     assert ill_rules == {rule.name for rule in RULES}
 
 
-def test_a_sick_training_is_diagnosed(ill, trainings):
+def test_a_sick_training_is_diagnosed_and_live_as_it_is_later(ill, trainings):
     rule, what = ill
-    found = diagnoses_of(trainings.of(what))
+    path = trainings.of(what)
+    found = diagnoses_of(path)
     names = [diagnosis.rule for diagnosis in found]
     assert rule in names
     if rule not in ALWAYS_A_CONSEQUENCE:
@@ -33,18 +34,14 @@ def test_a_sick_training_is_diagnosed(ill, trainings):
     assert any(letter.isdigit() for letter in named.message)
     assert named.remedies
     assert all(isinstance(value, (int, float)) for value in named.evidence.values())
+    follow(path)
+    with Session.open(path) as session:
+        assert [each.as_json() for each in session.diagnoses()] == [each.as_json() for each in found]
 
 
 def test_a_healthy_training_carries_no_error_and_no_warning(healthy, trainings):
     found = diagnoses_of(trainings.of(healthy))
     assert [(each.rule, each.message) for each in found if each.severity != "info"] == []
-
-
-def test_live_opinions_agree_with_a_later_diagnosis(ill, trainings):
-    path = trainings.of(ill[1])
-    follow(path)
-    with Session.open(path) as session:
-        assert [each.as_json() for each in session.diagnoses()] == [each.as_json() for each in diagnose(session)]
 
 
 @pytest.mark.parametrize("steps", [2, 3, 5])

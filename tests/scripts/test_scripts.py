@@ -11,8 +11,8 @@ from tests.scripts.harness import NOTHING_SEEN, Ended, differences, misread, mis
 from tests.scripts.prove import prove_healthy, prove_sick
 from tests.scripts.twins import TWINS, sick_code
 
-IN_SUITE = ("accumulate", "gan_rings", "kfold", "exit_three")
-SICK_IN_SUITE = ("forgot_zero_grad", "forgot_eval", "column_against_row")
+IN_SUITE = ("accumulate", "exit_three")
+SICK_IN_SUITE = ("forgot_zero_grad", "column_against_row")
 ENDED = Ended(0, "epoch 1\nepoch 2\n", "", {"final.pt/weight": b"abc", "final.pt/bias": b"d"})
 
 

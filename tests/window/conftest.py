@@ -91,6 +91,7 @@ def children() -> list[int]:
 @pytest.fixture(autouse=True)
 def _nothing_is_left_alive(request):
     before = set(children())
+    gc.freeze()  # what was there before is not walked again
     yield
     app = QApplication.instance()
     if app is None:

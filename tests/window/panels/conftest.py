@@ -1,10 +1,7 @@
-"""Sessions of every kind for the panels, a window on them, and that nothing of it outlives its test."""
-
-import gc
+"""Sessions of every kind for the panels, and a window on them."""
 
 import pytest
-from PyQt6.QtCore import QCoreApplication, QEvent, QSettings, QTimer
-from PyQt6.QtWidgets import QApplication
+from PyQt6.QtCore import QSettings, QTimer
 
 from convdebug_gui.made_session import info_of, make_session, write_run
 from convdebug_sessions import Recorder
@@ -85,14 +82,3 @@ def settle(qapp):
         qapp.processEvents()
 
     return settle
-
-
-@pytest.fixture(autouse=True)
-def _no_widget_is_left(qapp):
-    yield
-    gc.collect()
-    for _round in range(3):
-        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-        qapp.processEvents()
-    left = [widget for widget in QApplication.topLevelWidgets() if widget.isVisible()]
-    assert not left, f"still on screen: {left}"
