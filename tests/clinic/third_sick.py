@@ -45,7 +45,7 @@ def loops_and_rates() -> Iterator[Ailment]:
     yield (
         "warm-up of four steps",
         high,
-        each("transformer", {"schedule": loaders.short_warm_up(), "optimizer": adam(1.0)}),
+        each("transformer", {"schedule": loaders.short_warm_up(), "optimizer": adam(4.0)}),
     )
     yield "rate out of a checkpoint", high, each("batchnorm", {"loop": loops.takes_up_a_checkpoint})
     yield (
