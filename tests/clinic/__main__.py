@@ -22,7 +22,7 @@ def main() -> int:
     options.add_argument("--only", default="", help="patients whose name holds this text")
     options.add_argument("--half", choices=["tuned", "held"], help="one half alone")
     options.add_argument("--way", choices=["target", "watch", "run"], help="those that come this way")
-    options.add_argument("--referral", type=int, choices=[0, 1, 2], help="patients of that referral alone")
+    options.add_argument("--referral", type=int, choices=[0, 1, 2, 3], help="patients of that referral alone")
     options.add_argument("--workers", type=int, default=2)
     options.add_argument("--write", action="store_true", help=f"keep the figures in {FIGURES.relative_to(ROOT)}")
     options.add_argument("--json", type=Path, help="write every result to this file")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from . import healthy, referred_healthy, referred_sick, second_healthy, second_sick, sick
+from . import healthy, referred_healthy, referred_sick, second_healthy, second_sick, sick, third_healthy, third_sick
 from .patient import Patient
 
 
 def all_patients() -> list[Patient]:
     """The sick, then the healthy, in the order of their ailments; first those of no referral."""
-    modules = (sick, healthy, referred_sick, referred_healthy, second_sick, second_healthy)
+    modules = (sick, healthy, referred_sick, referred_healthy, second_sick, second_healthy, third_sick, third_healthy)
     return [patient for module in modules for patient in module.patients()]
 
 

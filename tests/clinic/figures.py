@@ -9,7 +9,7 @@ from typing import Any
 
 from .examine import Result
 
-REFERRALS = {"first": 1, "second": 2}
+REFERRALS = {"first": 1, "second": 2, "third": 3}
 
 
 def counts(results: Sequence[Result]) -> dict[str, Any]:
