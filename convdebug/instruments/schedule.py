@@ -19,7 +19,7 @@ EARLY_CHEAP = 0.01
 """Of a step: what costs less is measured early in any case."""
 EARLY_GRACE_S = 0.02
 EARLY_SHARE = 0.005
-"""What the early measurements of steps that are not fast may take in all: a grace and a share of the time so far."""
+"""What early measurements of slower steps may take: a grace and a share of the steps so far, without pauses."""
 
 TRUE_COST = 2.0
 """What a measurement costs, in multiples of what can be timed of it: caches are cold after it, hooks come and go."""
@@ -72,7 +72,7 @@ class Schedule:
         self._soonest = 0
         self._steps: deque[float] = deque(maxlen=REMEMBERED)
         self._bases: deque[float] = deque(maxlen=REMEMBERED)
-        self._elapsed = 0.0
+        self._taken = 0
         self._early_spent = 0.0
 
     @property
@@ -93,7 +93,7 @@ class Schedule:
     def stepped(self, seconds: float, base_seconds: float = 0.0) -> None:
         """A step took `seconds` without any watching, and watching it at all cost `base_seconds`."""
         self._steps.append(seconds)
-        self._elapsed += seconds
+        self._taken += 1
         self._bases.append(base_seconds)
 
     def nothing_due(self, step: int) -> bool:
@@ -148,7 +148,7 @@ class Schedule:
         """Seconds that early measurements may still take."""
         if self._fastest_step < FAST_STEP_S:
             return inf
-        return EARLY_GRACE_S + EARLY_SHARE * self._elapsed - self._early_spent
+        return EARLY_GRACE_S + EARLY_SHARE * self._taken * self.step_seconds - self._early_spent
 
     def _wait(self) -> int:
         """Steps from one measured step to the next."""
