@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import convdebug
 from convdebug.rules import diagnose
@@ -237,6 +238,40 @@ def a_scheduler_that_steps_instead_of_the_optimizer(watch):
 @sick("optimizer-not-stepping", "error")
 def a_dozen_backward_passes_and_no_step(watch):
     train(watch, net(), step=lambda optimizer, loss: loss.backward(), steps=12)
+
+
+def loaded(count):
+    """The pictures by a DataLoader."""
+    inputs, labels = (torch.cat(parts) for parts in zip(*batches(count), strict=True))
+    return DataLoader(TensorDataset(inputs, labels), 32)
+
+
+@sick("optimizer-not-stepping", "error")
+def a_step_behind_all_batches(watch):
+    model = net()
+    optimizer = sgd(model.parameters())
+    with watch(model, optimizer) as watched:
+        for inputs, labels in loaded(70):
+            optimizer.zero_grad()
+            loss = ENTROPY(model(inputs), labels)
+            loss.backward()
+            watched.step(loss)
+        optimizer.step()
+
+
+@sick("optimizer-not-stepping", "error")
+def a_step_behind_the_batches_of_each_epoch(watch):
+    model = net()
+    optimizer = sgd(model.parameters())
+    with watch(model, optimizer) as watched:
+        for _ in range(5):
+            for inputs, labels in loaded(20):
+                optimizer.zero_grad(set_to_none=False)
+                loss = ENTROPY(model(inputs), labels)
+                loss.backward()
+                watched.step(loss)
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
 
 
 @sick("steps-skipped", "warning")
