@@ -54,6 +54,30 @@ def test_a_loss_too_noisy_to_tell_whether_it_falls_is_not_held_against_the_rate(
     assert rules(written(loss, moved_by(5e-5, 80))) == []
 
 
+def warmed_up(rows, highest):
+    """The rate rises evenly all the time; updates are measured at the first steps only, and grow with it."""
+    rate, loss = np.linspace(1e-9, 1e-6, rows), noisy(np.full(rows, CHANCE), 0.02)
+    ratio = np.where(np.arange(rows) < 9, highest * np.arange(rows) / rows, np.nan)
+    return {"train/loss": loss, "train/lr": rate}, {"update/fc.weight/ratio": ratio}
+
+
+def test_a_warm_up_that_never_gets_anywhere_in_a_whole_run_is_a_rate_too_low(written):
+    assert rules(written(*warmed_up(160, 3e-6))) == ["learning-rate-too-low"]
+    assert rules(written(*warmed_up(160, 3e-6), info={"steps_planned": 160})) == ["learning-rate-too-low"]
+    assert rules(written(*warmed_up(10_500, 3e-6), status="stopped")) == ["learning-rate-too-low"]
+
+
+@pytest.mark.parametrize("highest", [1e-6, 1e-5])
+def test_a_warm_up_that_was_only_tried_or_cut_short_is_left_alone(written, highest):
+    assert rules(written(*warmed_up(160, highest), status="stopped")) == []
+    assert rules(written(*warmed_up(160, highest), info={"steps_planned": 4000})) == []
+    assert rules(written(*warmed_up(60, highest))) == []
+
+
+def test_updates_that_were_small_at_the_first_steps_of_a_warm_up_say_nothing_of_the_others(written):
+    assert rules(written(*warmed_up(160, 3e-3))) == []
+
+
 def learned_and_climbed(highest):
     """Down to a tenth of the first loss, and up again: half of the batches perfect, the others very wrong."""
     middle = np.concatenate([np.linspace(CHANCE, 0.2, 20), np.linspace(0.2, highest, 140)])
