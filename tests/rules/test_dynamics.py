@@ -95,6 +95,31 @@ def test_a_loss_that_climbs_under_usual_updates_or_below_its_first_is_not_the_ra
     assert rules(written({"train/loss": learned_and_climbed(highest)}, moved_by(ratio, 160))) == []
 
 
+def thrown_and_crawling(highest, last, lost=60):
+    """Up within four steps, back at the first loss after `lost` steps, and further down since."""
+    parts = np.geomspace(CHANCE, highest, 4), np.linspace(highest, CHANCE, lost), np.linspace(CHANCE, last, 156 - lost)
+    return noisy(np.concatenate(parts), 0.05)
+
+
+def under_the_first_steps(largest):
+    return {"update/fc.weight/ratio": np.where(np.arange(160) < 4, largest, 0.01)}
+
+
+def test_a_loss_that_was_thrown_far_up_and_crawls_back_names_the_rate(written):
+    loss = {"train/loss": thrown_and_crawling(8.6, 1.85)}
+    first = found(written(loss, under_the_first_steps(0.9)))[0]
+    assert first == ("learning-rate-too-high", None, 0)
+
+
+@pytest.mark.parametrize(
+    ("highest", "last", "lost", "largest"),
+    [(5.0, 1.85, 60, 0.9), (8.6, 1.4, 60, 0.9), (8.6, 1.85, 20, 0.9), (8.6, 1.85, 60, 0.1)],
+)
+def test_a_loss_that_rose_little_or_came_back_in_time_is_not_the_rates(written, highest, last, lost, largest):
+    loss = {"train/loss": thrown_and_crawling(highest, last, lost)}
+    assert "learning-rate-too-high" not in rules(written(loss, under_the_first_steps(largest)))
+
+
 def test_a_few_wild_batches_of_a_network_that_learned_are_not_the_rates(written, synthetic):
     loss = synthetic.falling(200)
     loss[[155, 185]] = 80.0
