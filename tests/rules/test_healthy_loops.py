@@ -519,6 +519,28 @@ def a_teacher_in_training_mode_without_gradients(path):
 
 
 @healthy
+def a_teacher_in_training_mode_beside_validations_in_evaluation_mode(path):
+    model = net(modes=True)
+    optimizer = sgd(model.parameters())
+    with convdebug.watch(model, optimizer, session=path, every=1) as watched:
+        for number, (inputs, labels) in enumerate(batches(60), 1):
+            with torch.no_grad():
+                guess = model(inputs + 0.1 * torch.randn_like(inputs)).softmax(1)
+            scores = model(inputs)
+            loss = F.cross_entropy(scores, labels) + 0.1 * F.mse_loss(scores.softmax(1), guess)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            watched.step(loss)
+            if number % 15 == 0:
+                model.eval()
+                with torch.no_grad():
+                    inputs, labels = next(batches(1, size=96))
+                    watched.validation(loss=F.cross_entropy(model(inputs), labels))
+                model.train()
+
+
+@healthy
 def statistics_of_batch_norm_gathered_anew_at_the_end(path):
     model = net(modes=True)
     optimizer = sgd(model.parameters())

@@ -1,5 +1,6 @@
 """Ill loops of other people, watched with two lines: the illness is named first, at the default budget too."""
 
+import copy
 import time
 import warnings
 
@@ -217,6 +218,34 @@ def an_accuracy_counted_by_hand_without_eval(watch):
                 with torch.no_grad():
                     right = [(model(inputs).argmax(1) == labels).float().mean() for inputs, labels in batches(3)]
                 watched.validation(accuracy=torch.stack(right).mean())
+
+
+@sick("train-mode-while-validating", "info")
+def a_copy_put_into_evaluation_mode_while_the_model_is_asked(watch):
+    model = net(modes=True)
+    optimizer = sgd(model.parameters())
+    with watch(model, optimizer) as watched:
+        for number, (inputs, labels) in enumerate(batches(60)):
+            step_of(optimizer, loss := F.cross_entropy(model(inputs), labels))
+            watched.step(loss)
+            if number % 15 == 14:
+                copy.deepcopy(model).eval()
+                with torch.no_grad():
+                    model(next(batches(1, size=96))[0])
+
+
+@sick("train-mode-while-validating", "warning")
+def full_batches_validated_without_eval_at_every_step(watch):
+    inputs, labels = next(batches(1, size=96))
+    model = net(modes=True)
+    optimizer = sgd(model.parameters())
+    with watch(model, optimizer) as watched:
+        for _ in range(40):
+            step_of(optimizer, loss := F.cross_entropy(model(inputs), labels))
+            watched.step(loss)
+            with torch.no_grad():
+                held_out = model(inputs + 0.5)
+            watched.validation(accuracy=(held_out.argmax(1) == labels).float().mean())
 
 
 @sick("optimizer-not-stepping", "error")
