@@ -126,6 +126,30 @@ def test_a_few_wild_batches_of_a_network_that_learned_are_not_the_rates(written,
     assert rules(written({"train/loss": loss}, moved_by(0.05, 200))) == []
 
 
+def turned(scale, *evaluated):
+    """A network that learned very well, and whose validation loss rises a little at the end."""
+    held_out = np.full(160, np.nan)
+    held_out[19::20] = np.array(evaluated or (0.55, 0.05, 0.018, 0.018, 0.019, 0.021, 0.021, 0.021)) * scale
+    return {"train/loss": scale * np.geomspace(0.7, 0.0008, 160)}, {"val/loss": held_out}
+
+
+OWN = {"loss": {"name": "own", "reduction": "own"}, "num_classes": None, "expected_initial_loss": None}
+
+
+@pytest.mark.parametrize(("info", "scale"), [({}, 1.0), (OWN, 1.0), (OWN, 1000.0)])
+def test_a_rise_of_a_validation_loss_that_is_slight_against_its_start_is_no_alarm(written, info, scale):
+    path = written(*turned(scale), info=info)
+    with Session.open(path) as session:
+        said = [each.severity for each in diagnose(session) if each.rule == "overfitting"]
+    assert said == ["info"]
+
+
+@pytest.mark.parametrize("info", [{}, OWN])
+def test_a_rise_of_a_validation_loss_that_matters_is_an_alarm(written, info):
+    groups = turned(1.0, 0.55, 0.4, 0.3, 0.3, 0.31, 0.34, 0.36, 0.38)
+    assert "overfitting" in rules(written(*groups, info=info))
+
+
 def deviations(factor, depth):
     return {f"activation/layer{i}/std": [0.4 * factor**i] for i in range(depth)}
 
