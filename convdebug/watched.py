@@ -201,6 +201,7 @@ class Watch:
         for name, value in scalars.items():
             self._rows.scalar(name, moment.step, value)
         moment.given.update(scalars)
+        self._ears.hold_back()
         with probing():
             hooks = self._rack.record(moment)
         self._scene.readback.collect()
@@ -219,7 +220,8 @@ class Watch:
         self._ended = now
 
     def _begin_step(self) -> None:
-        self._moment = self._ears.moment = Moment(self.number, began_at=self._clock())
+        self._moment = Moment(self.number, began_at=self._clock())
+        self._ears.turn_to(self._moment)
         self._origin.begin(self.number)
         if self.number % 64 <= 1:  # at 1 as well: at the first call parameters may be swapped for others
             self._scene.look_again()
@@ -259,6 +261,7 @@ class Watch:
 
     def _after_update(self, optimizer: Optimizer) -> None:
         self._ears.pending.cut()
+        self._ears.updated()
         self._origin.after_update()
         if self._moment.timeline is not None:
             self._moment.timeline.end("optimizer")

@@ -42,15 +42,35 @@ class Heard(NamedTuple):
     losses: int
     answers: int
 
-    def forget(self, now: Moment) -> None:
-        """What was heard up to then is applied nowhere: a generator's loss that came through a discriminator."""
+    def forget(self, now: Moment, applied: Heard | None) -> None:
+        """What was heard up to then is applied nowhere: a generator's loss that came through a discriminator.
+
+        But what an update has used by then.
+        """
         if now is self.moment:
-            del now.losses[: self.losses], now.answers[: self.answers]
+            _, losses, answers = applied if applied is not None and applied.moment is now else (now, 0, 0)
+            del now.losses[losses : self.losses], now.answers[answers : self.answers]
 
     def forget_later(self, now: Moment) -> None:
         """What was heard since then belongs to another model."""
         same = now is self.moment
         del now.losses[self.losses if same else 0 :], now.answers[self.answers if same else 0 :]
+
+
+class Given(NamedTuple):
+    """What the last loss function of a step was given, and which one it was."""
+
+    scores: Tensor | None
+    labels: Tensor | None
+    loss_name: str | None
+    loss_reduction: str | None
+
+    @staticmethod
+    def of(moment: Moment) -> Given:
+        return Given(moment.scores, moment.labels, moment.loss_name, moment.loss_reduction)
+
+    def put_back(self, moment: Moment) -> None:
+        moment.scores, moment.labels, moment.loss_name, moment.loss_reduction = self
 
 
 class Ears:
@@ -72,6 +92,8 @@ class Ears:
         self._backwards = 0
         self._told_pairs = False
         self._until_last = Heard(moment, 0, 0)
+        self._applied: tuple[Heard, Given] | None = None
+        self._later: tuple[list[tuple[str, Tensor]], list[Answer], Given] | None = None
         self._fed = False
         self._evaluated_last = False
 
@@ -100,6 +122,34 @@ class Ears:
             stop_listening_to_comparisons(self._see_equal)
         stop_listening_to_loaders(self)
         self.root.detach()
+
+    def updated(self) -> None:
+        """An optimizer has stepped: what is heard from now on is for its next step, whenever this one is counted."""
+        moment = self.moment
+        self._applied = Heard(moment, len(moment.losses), len(moment.answers)), Given.of(moment)
+
+    def hold_back(self) -> None:
+        """Before a step is recorded: put aside what was heard after its update, if anything was heard before it."""
+        moment, applied, self._applied = self.moment, self._applied, None
+        if applied is None or not 0 < applied[0].losses < len(moment.losses):
+            return
+        (_, losses, answers), given = applied
+        self._later = moment.losses[losses:], moment.answers[answers:], Given.of(moment)
+        del moment.losses[losses:], moment.answers[answers:]
+        given.put_back(moment)
+        if self._until_last.moment is moment:
+            _, heard, answered = self._until_last
+            self._until_last = Heard(moment, max(heard - losses, 0), max(answered - answers, 0))
+
+    def turn_to(self, moment: Moment) -> None:
+        """The next step begins, with what was put aside for it."""
+        over, self.moment = self.moment, moment
+        if self._later is None:
+            return
+        (moment.losses, moment.answers, given), self._later = self._later, None
+        given.put_back(moment)
+        if self._until_last.moment is over:
+            self._until_last = self._until_last._replace(moment=moment)
 
     def failed(self, problem: Exception) -> None:
         """What was heard could not be made sense of: no losses or evaluations are heard any more."""
@@ -157,8 +207,8 @@ class Ears:
     def _hear_backward(self, begins: bool, tensors: Any, gradients: Any) -> None:
         self.pending.hear(begins, tensors, gradients)
         if begins and self.pending.began_anew:
-            self._until_last.forget(self.moment)
-            self._until_last = Heard(self.moment, 0, 0)
+            self._until_last.forget(self.moment, self._applied[0] if self._applied else None)
+            self._mark_heard_up_to_update()
         elif not begins:
             self._mark_heard()
             self.evaluations.training_is(self.moment)
@@ -171,6 +221,12 @@ class Ears:
             self.evaluations.backward_begins()
             if self.root.keeps_parts:
                 self._look_for_pairs(tensors)
+
+    def _mark_heard_up_to_update(self) -> None:
+        applied = self._applied[0] if self._applied is not None else None
+        self._until_last = (
+            applied if applied is not None and applied.moment is self.moment else Heard(self.moment, 0, 0)
+        )
 
     def _mark_heard(self) -> None:
         """Of several models' losses one that gave this model no gradients was another's."""

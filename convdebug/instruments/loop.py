@@ -1,4 +1,4 @@
-"""Counts what the loop does: backward passes, optimizer steps, steps that a gradient scaler skipped."""
+"""Counts what the loop does: backward passes, used and unused, optimizer steps, those that a scaler skipped."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from .hearing import Hearer
 from .instrument import Moment, Scene
 from .stepping import held_parameters
 from .table import Table
+from .unused import Unused
 
-SERIES = ("loop/backwards", "loop/steps", "loop/scaler_asked", "loop/scaler_skipped")
+SERIES = ("loop/backwards", "loop/steps", "loop/scaler_asked", "loop/scaler_skipped", "loop/unused")
+OFTEN = 64
+"""The parameters are looked for anew every so many steps."""
 
 
 class LoopCounts(Hearer):
-    """`loop/{backwards,steps,scaler_asked,scaler_skipped}`, each counted from the start of the run.
+    """`loop/{backwards,steps,scaler_asked,scaler_skipped,unused}`, each counted from the start of the run.
 
     At the end the event `loop` with the same numbers and `optimizers`, each with its name, the steps it made, and
     the parameters that it alone holds: a loop that never steps may end before there is any row. The run's info names
@@ -35,25 +38,44 @@ class LoopCounts(Hearer):
         self._other: str | None = None
         self._steps_of: dict[int, int] = {}
         self._waiting: set[int] = set()
+        self._unused = Unused()
+        self._look_again = 0
+
+    def arm(self, moment: Moment) -> None:
+        super().arm(moment)
+        if moment.step >= self._look_again:
+            self._look_again = moment.step + OFTEN
+            self._unused.look_at(self.scene.parameters)
 
     def backward_begins(self) -> None:
         self.backwards += 1
+        self._unused.backward_begins()
+
+    def backward_ended(self) -> None:
+        self._unused.backward_ended()
 
     def scaler_asked(self, optimizer: Any) -> None:
         if self.holds(optimizer):
             self.asked += 1
             self.skipped += 1
             self._waiting.add(id(optimizer))
+            self._unused.step_begins()
+            self._unused.step_ended()
 
     def step_begins(self, optimizer: Optimizer) -> None:
         if not self.holds(optimizer):
             self._notice_other(optimizer)
             return
         self.steps += 1
+        self._unused.step_begins()
         self._steps_of[id(optimizer)] = self._steps_of.get(id(optimizer), 0) + 1
         if id(optimizer) in self._waiting:
             self._waiting.discard(id(optimizer))
             self._judge_scaled(optimizer)
+
+    def step_ended(self, optimizer: Optimizer) -> None:
+        if self.holds(optimizer):
+            self._unused.step_ended()
 
     def _notice_other(self, optimizer: Optimizer) -> None:
         if self._other is not None or held_parameters([optimizer]).isdisjoint(
@@ -75,7 +97,8 @@ class LoopCounts(Hearer):
 
     def record(self, moment: Moment) -> None:
         self.scene.tell(optimizers=[type(optimizer).__name__ for optimizer in self.scene.optimizers])
-        self.table.append(moment.step, SERIES, (self.backwards, self.steps, self.asked, self.skipped))
+        counts = (self.backwards, self.steps, self.asked, self.skipped, self._unused.count)
+        self.table.append(moment.step, SERIES, counts)
 
     def finish(self) -> None:
         if self._hears:
@@ -86,6 +109,7 @@ class LoopCounts(Hearer):
                 steps=self.steps,
                 scaler_asked=self.asked,
                 scaler_skipped=self.skipped,
+                unused=self._unused.count,
                 optimizers=[self._described(optimizer) for optimizer in self.scene.optimizers],
             )
         super().finish()

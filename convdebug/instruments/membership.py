@@ -14,11 +14,12 @@ MODAL = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
 
 
 class Membership(Instrument):
-    """Events, each only when it changed: `membership` {missing, frozen, resting, foreign} and `modes`.
+    """Events, each only when it changed: `membership` {missing, thawed, frozen, resting, foreign} and `modes`.
 
-    `missing` are trainable parameters that no optimizer holds, `frozen` those that one holds though they do not
-    require gradients, `resting` those whose group has a learning rate of 0, `foreign` counts held tensors that are
-    not the model's. `modes` is {module: training} for dropout and batch norm.
+    `missing` are trainable parameters that no optimizer holds, `thawed` those of them that did not require gradients
+    before, `frozen` those that one holds though they do not require gradients, `resting` those whose group has a
+    learning rate of 0, `foreign` counts held tensors that are not the model's. `modes` is {module: training} for
+    dropout and batch norm.
     """
 
     name: ClassVar[str] = "membership"
@@ -28,6 +29,7 @@ class Membership(Instrument):
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
         self._members: dict[str, object] = {}
+        self._were_frozen: set[str] = set()
         self._modes: dict[str, bool] = {}
 
     def before_update(self, moment: Moment) -> None:
@@ -45,8 +47,11 @@ class Membership(Instrument):
             return
         held = held_parameters(self.scene.optimizers)
         own = {id(parameter) for _, parameter in self.scene.parameters}
+        missing = [name for name, p in self.scene.parameters if p.requires_grad and id(p) not in held]
+        self._were_frozen.update(name for name, p in self.scene.parameters if not p.requires_grad)
         members: dict[str, object] = {
-            "missing": [name for name, p in self.scene.parameters if p.requires_grad and id(p) not in held],
+            "missing": missing,
+            "thawed": [name for name in missing if name in self._were_frozen],
             "frozen": [name for name, p in self.scene.parameters if not p.requires_grad and id(p) in held],
             "resting": self._resting(),
             "foreign": len(held - own),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from .anatomy import first_tensor
 from .hearing import Hearer
 from .hook import Hook
 from .instrument import Moment, Scene
@@ -18,7 +19,13 @@ from .recalibration import is_recalibrating
 from .stepping import held_parameters
 from .table import Table
 
-EVALUATION = ("evaluation/passes", "evaluation/losses", "evaluation/phases", "evaluation/training")
+EVALUATION = (
+    "evaluation/passes",
+    "evaluation/losses",
+    "evaluation/phases",
+    "evaluation/training",
+    "evaluation/batches",
+)
 OFTEN = 64
 """The modules are looked for anew every so many steps."""
 
@@ -71,8 +78,9 @@ class Modes(Hearer):
     `modes/evaluating` counts the modules in evaluation mode at a step (those that are trained), `modes/modal` all that
     have a mode; the event `modes-in-training` {evaluating, resting, root} names them when they change (`resting` are
     those that are frozen or not in an optimizer). For passes without gradients between two steps,
-    `evaluation/{passes,losses,phases,training}`: how many passes, losses computed, stretches of passes, and modules
-    that were in training mode though the model's own flag says that it was not put into evaluation mode.
+    `evaluation/{passes,losses,phases,training,batches}`: how many passes, losses computed, stretches of passes, modules
+    that were in training mode though the model's own flag says that it was not put into evaluation mode, and how many
+    training batches all their examples would make.
     """
 
     name: ClassVar[str] = "modes"
@@ -93,6 +101,7 @@ class Modes(Hearer):
         self._told: dict[str, Any] = {}
         self._in_phase = False
         self._phase = [0, 0, 0, 0]
+        self._examples = self._batch = 0
         self._last_row = -1
         self._last_step = 0
         self._names: tuple[str, ...] = ()
@@ -127,13 +136,15 @@ class Modes(Hearer):
 
     # what is heard
 
-    def _enter(self, _model: nn.Module, _inputs: Any) -> None:
+    def _enter(self, _model: nn.Module, inputs: Any) -> None:
         try:
             if torch.is_grad_enabled():
                 if self._due:
                     self._read_modes()
+                    self._batch = _examples(inputs) or self._batch
             elif not is_probing() and not (self.scene.inner.training and is_recalibrating()):
                 self._evaluates()
+                self._examples += _examples(inputs)
         except Exception as problem:  # raised again where the rack can drop the instrument
             self.trouble = problem
 
@@ -191,5 +202,12 @@ class Modes(Hearer):
             if self._phase[3] and self._names:
                 self.scene.run.event("training-while-evaluating", step, modules=list(self._names))
                 self._names = ()
-            self.evaluation_table.append(step, EVALUATION, tuple(float(count) for count in self._phase))
-            self._phase = [0, 0, 0, 0]
+            batches = self._examples / self._batch if self._batch else 0.0
+            self.evaluation_table.append(step, EVALUATION, (*(float(count) for count in self._phase), batches))
+            self._phase, self._examples = [0, 0, 0, 0], 0
+
+
+def _examples(inputs: Any) -> int:
+    """How many the model is given, 0 where that cannot be told."""
+    tensor = first_tensor(inputs)
+    return int(tensor.shape[0]) if tensor is not None and tensor.dim() else 0

@@ -11,7 +11,15 @@ from convdebug.rules.loss_diverged import divergence
 from convdebug.rules.origin import origin_at
 from convdebug.rules.remedies import lower_rate, ratio_text
 from convdebug.rules.rule import Finding, Rule, known
-from convdebug.rules.training import Progress, base_rate, first_loss, progress, update_ratio
+from convdebug.rules.training import (
+    ENOUGH_STEPS,
+    GOOD,
+    Progress,
+    base_rate,
+    first_loss,
+    progress,
+    update_ratio,
+)
 from convdebug_sessions import Remedy
 
 TOO_LARGE = 0.03  # 30 × the lecture's 1e-3; healthy runs showed at most 0.02 over their first steps
@@ -31,6 +39,8 @@ ROWS_OF_A_MEAN = 10
 BLOCKS_TO_JUDGE = 5  # the last ones, by their middle
 FAR_JUMP = 100.0  # × the first loss: nothing was kept of what the network began with
 FEW_OF_FIRST = 0.1  # of the first loss
+THROWN = 3.0  # × the first loss and chance: the lecture's bound for a cost that has exploded
+TIME_LOST = 0.25  # of the run, in blocks of rows above the first loss
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,7 @@ def judge(facts: Facts) -> Finding | None:
         return _diverged(facts, loss, row)
     if now.stuck:
         return _stayed_poor(facts, loss, now)
-    return _came_back_worse(facts, loss, now) or _climbed_back(facts, loss, now)
+    return _came_back_worse(facts, loss, now) or _crawls_back(facts, loss, now) or _climbed_back(facts, loss, now)
 
 
 def _diverged(facts: Facts, loss: Curve, row: int) -> Finding | None:
@@ -99,6 +109,24 @@ def _came_back_worse(facts: Facts, loss: Curve, now: Progress) -> Finding | None
         return None
     what = f"loss was thrown from {number(now.start)} to {number(float(loss.values[highest]))} at step "
     what += f"{int(loss.steps[highest])}, and is {number(now.now)} now"
+    return _finding(facts, what, kick.step, kick)
+
+
+def _crawls_back(facts: Facts, loss: Curve, now: Progress) -> Finding | None:
+    """A loss thrown to three times its first by far too large updates, above it for long, and hardly below it now."""
+    kick = kick_before(update_ratio(facts), int(loss.steps[-1]), whole=True) if len(loss) else None
+    begin = float(np.fmax(now.start, now.chance))
+    if not kick or kick.largest < FAR_TOO_LARGE or now.rows < ENOUGH_STEPS:
+        return None
+    if not now.now > GOOD * np.fmin(now.start, now.chance) or now.start > ILL_FROM_THE_START * now.chance:
+        return None
+    highest = int(np.nanargmax(np.where(np.isfinite(loss.values), loss.values, -np.inf)))
+    above = float((running_median(loss.values, BLOCK_ROWS) > begin).mean())
+    if not loss.values[highest] > THROWN * begin or above < TIME_LOST:
+        return None
+    what = f"loss was thrown from {number(now.start)} to {number(float(loss.values[highest]))} at step "
+    what += f"{int(loss.steps[highest])}, stayed above its first for {above:.0%} of the run, and is {number(now.now)} "
+    what += "now"
     return _finding(facts, what, kick.step, kick)
 
 
@@ -197,7 +225,8 @@ RULE = Rule(
     source='Lecture, "loss exploding: learning rate too high" and "Track the ratio of weight updates / weight '
     f'magnitudes: want ~1e-3". Update ratio above {TOO_LARGE} with a loss above 3 × the first, NaN, or a jump above '
     f"{JUMP} × that ends at chance; above {FAR_TOO_LARGE} with a loss that ends at chance, or that rose to "
-    f"{FAR_JUMP:g} × the first and is above a tenth of it; above {TOO_LARGE} with a loss that fell below "
+    f"{FAR_JUMP:g} × the first and is above a tenth of it, or to {THROWN:g} × the first, was above the first for "
+    f"{TIME_LOST:.0%} of the run and is above {GOOD:g} × it now; above {TOO_LARGE} with a loss that fell below "
     f"{HAD_LEARNED:g} × the first and is above {JUMP} × the first now.",
     judge=judge,
 )

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from convdebug.rules.curves import level, noise
+from convdebug.rules.curves import level, noise, number
 from convdebug.rules.facts import Curve, Facts
 from convdebug.rules.remedies import raise_rate, ratio_text
 from convdebug.rules.rule import Finding, Rule, known
@@ -18,18 +18,42 @@ STEPS_TO_JUDGE = 50
 STEPS_ARE_SMALL = 0.9  # share of the measured steps that have to be too small
 STILL_POOR = 0.7  # of chance; below, the network is good already and small steps may be meant
 ACCURACY_MOVED = 0.03
+LONGEST_WARM_UP = 10_000  # steps, that of BERT and of the vision transformers
+LEAST_OF_A_TRAINING = 100  # steps; a run that ends sooner in its warm-up was a trial
+SHARE_OF_PLAN = 0.5  # a warm-up that lasts longer is most of the training
 
 
 def judge(facts: Facts) -> Finding | None:
-    """Tiny updates at nearly every step, a loss that does not move, and no warm-up under way."""
+    """Tiny updates at nearly every step, a loss that does not move, and no warm-up that may yet end in time."""
     loss, ratio = facts.curve("train/loss"), _moving(update_ratio(facts))
-    if len(loss) < STEPS_TO_JUDGE or len(ratio) < 3 or not np.isfinite(loss.values).all() or warming_up(facts):
+    if len(loss) < STEPS_TO_JUDGE or len(ratio) < 3 or not np.isfinite(loss.values).all():
         return None
+    rises = warming_up(facts)
+    if rises and _has_time_to_warm_up(facts, len(loss)):
+        return None
+    ratio = _at_the_present_rate(facts, ratio) if rises else ratio
     small = float((ratio.values < TOO_SMALL).mean())
     usual = level(ratio.values)
     if small < STEPS_ARE_SMALL or not _barely_moves(facts, loss) or _good_already(facts, loss):
         return None
-    return _finding(facts, loss, usual)
+    return _warm_up_finding(facts, loss, usual) if rises else _finding(facts, loss, usual)
+
+
+def _has_time_to_warm_up(facts: Facts, rows: int) -> bool:
+    """Whether a rate that still rises may yet get somewhere: the run goes on, or was cut short."""
+    planned = facts.info.get("steps_planned")
+    if planned:
+        return bool(rows < SHARE_OF_PLAN * planned)
+    if facts.run.status == "finished":
+        return rows < LEAST_OF_A_TRAINING
+    return rows < LONGEST_WARM_UP
+
+
+def _at_the_present_rate(facts: Facts, ratio: Curve) -> Curve:
+    """What the updates measured while the rate was lower would be now."""
+    rate = facts.curve("train/lr").finite()
+    then = rate.values[np.clip(np.searchsorted(rate.steps, ratio.steps), 0, len(rate) - 1)]
+    return Curve(ratio.steps, ratio.values * rate.values[-1] / np.where(then > 0, then, rate.values[-1]))
 
 
 def _moving(ratio: Curve) -> Curve:
@@ -76,6 +100,23 @@ def _finding(facts: Facts, loss: Curve, usual: float) -> Finding:
     )
 
 
+def _warm_up_finding(facts: Facts, loss: Curve, usual: float) -> Finding:
+    rates = facts.curve("train/lr").finite().values
+    first, last = level(loss.values[:5]), level(loss.values[-20:])
+    return Finding(
+        "warning",
+        f"The warm-up does not end: after {len(loss)} steps the learning rate has risen to {number(rates[-1])} only, "
+        f"and the loss has barely moved ({first:.4f} at the start, {last:.4f} now); {ratio_text(usual)}.",
+        first_step=int(loss.steps[0]),
+        last_step=int(loss.steps[-1]),
+        evidence=known(learning_rate=float(rates[-1]), first_loss=first, last_loss=last, update_ratio=usual),
+        remedies=(
+            Remedy("Let the warm-up end within the first tenth of the training: compare its length with the steps."),
+            Remedy("Check whether its length is given in steps, epochs or examples, and how often it is stepped."),
+        ),
+    )
+
+
 def _accuracy_moved(facts: Facts) -> tuple[float, float]:
     """Accuracy at the start and now: of training or of validation, whichever rose more; NaN where none is known."""
     evaluated = facts.curve("val/accuracy").finite().values
@@ -103,12 +144,13 @@ RULE = Rule(
     "up nevertheless: with softmax the probabilities are still nearly equal, yet which of them is largest is decided "
     "by differences however small.",
     causes="A rate copied from another optimizer or another scale of inputs; a schedule that has decayed too early; a "
-    "rate divided by the batch size once too often.",
+    "rate divided by the batch size once too often; a warm-up that is longer than the training.",
     remedies="Raise the rate by as much as the update ratio is below 0.001, or tenfold until the loss moves; sweep it "
     "on a log scale.",
     source='Lecture, "Loss barely changing: Learning rate is probably too low. Notice train/val accuracy goes to 20% '
     f'though" and "Track the ratio of weight updates / weight magnitudes". Update ratio below {TOO_SMALL:g} at '
     f"{STEPS_ARE_SMALL:.0%} of the measured steps, loss fell by less than {BARELY_MOVES:.0%} or its scatter, by less "
-    f"than {BARELY_MOVES_AT_CHANCE:.0%} where it is still at chance.",
+    f"than {BARELY_MOVES_AT_CHANCE:.0%} where it is still at chance. While the rate rises, only where the run is over, "
+    f"or half of its plan, or {LONGEST_WARM_UP} steps.",
     judge=judge,
 )

@@ -12,6 +12,7 @@ PERSISTENT = 0.8
 NAMED = 3
 RARE = 0.2  # stretches of passes without gradients for each step: more often, they belong to the training
 SEVERAL = 2
+JUDGED = 0.5  # of the stretches: so many losses or scores belong to them where they come more often
 ENOUGH_STEPS = 5  # in evaluation mode, before it is said that there were some
 FEW = 0.05  # of all steps: so few in evaluation mode are worth knowing and no more
 
@@ -114,9 +115,13 @@ def _judge_modules(facts: Facts) -> Finding | None:
     wrong = training.values > 0
     if not wrong.any() or wrong.mean() < 0.5:
         return None
-    judged = bool((losses[wrong] > 0).any()) or any(name.startswith("val/") for name in facts.names)
+    recorded = max((len(facts.curve(name)) for name in facts.names if name.startswith("val/")), default=0)
     rare = phases.sum() <= max(SEVERAL, RARE * facts.run.steps)
-    several = phases[wrong].sum() >= SEVERAL and (passes[wrong] >= SEVERAL * phases[wrong]).all()
+    needed = 1 if rare else JUDGED * phases[wrong].sum()
+    judged = bool(max(losses[wrong].sum(), recorded) >= needed)
+    batches = facts.curve("evaluation/batches").values
+    size = np.maximum(passes, batches) if len(batches) == len(passes) else passes
+    several = phases[wrong].sum() >= SEVERAL and (size[wrong] >= SEVERAL * phases[wrong]).all()
     if not judged and not (rare and several):
         return None
     names = [event.data["modules"] for event in facts.events("training-while-evaluating")]
@@ -170,7 +175,8 @@ WHILE_VALIDATING = Rule(
     causes="model.eval() forgotten before the validation; F.dropout without training=self.training.",
     remedies="model.eval() before, model.train() after; torch.no_grad() changes no modes.",
     source="Module flags in passes without gradients of a model whose own flag says training; a loss was computed or "
-    "a score recorded there (else info). A dropout module left on alone, in a model in evaluation mode, is taken to be "
-    "meant; functional dropout that is not told of the mode is not.",
+    f"a score recorded there (else info, over {SEVERAL} batches at least). Where they come more often than at "
+    f"{RARE:.0%} of the steps, as those of a teacher do, at {JUDGED:.0%} of them. A dropout module left on alone, in a "
+    "model in evaluation mode, is taken to be meant; functional dropout that is not told of the mode is not.",
     judge=judge_validating,
 )

@@ -9,7 +9,7 @@ from convdebug.rules.curves import level, number
 from convdebug.rules.facts import Curve, Facts
 from convdebug.rules.remedies import setting_remedy
 from convdebug.rules.rule import Finding, Rule, known
-from convdebug.rules.training import level_of_mean
+from convdebug.rules.training import chance_loss, level_of_mean
 from convdebug_sessions import Remedy
 
 LEAST_EVALUATIONS = 4
@@ -25,6 +25,7 @@ ROWS_RIGHT = 3
 ENOUGH_TO_STAND_STILL = 6  # evaluations
 SAME_LOSS = 0.97  # of the validation loss before: less, and it is still getting better
 BETTER = 0.03  # validation accuracy of the last quarter of the evaluations against the half before
+SLIGHT = 0.05  # of chance or of the first validation loss: nearly all that was learned holds
 MEANT_TO_MEMORIZE = 100  # training examples: a sanity check, not a training
 
 
@@ -118,11 +119,14 @@ def _still_rising(facts: Facts) -> bool:
 def _finding(facts: Facts, gap: Gap) -> Finding:
     examples = _training_examples(facts)
     meant = examples is not None and examples <= MEANT_TO_MEMORIZE
-    meaning = (
-        "With so few examples that is what one expects." if meant else "The network memorizes its training examples."
-    )
+    slight = _is_slight(facts, gap)
+    meaning = "The network memorizes its training examples."
+    if slight:
+        meaning = "Against the loss at the start the gap is slight."
+    if meant:
+        meaning = "With so few examples that is what one expects."
     return Finding(
-        "info" if meant else "warning",
+        "info" if meant or slight else "warning",
         f"{_seen(gap)}. {meaning}",
         first_step=gap.best_step,
         last_step=gap.last_step,
@@ -135,6 +139,15 @@ def _finding(facts: Facts, gap: Gap) -> Finding:
         ),
         remedies=_remedies(facts, gap),
     )
+
+
+def _is_slight(facts: Facts, gap: Gap) -> bool:
+    """Whether validation rose little and lies hardly above training, measured by what knowing little costs."""
+    chance, first = chance_loss(facts), float(facts.curve("val/loss").finite().values[0])
+    apart = gap.training_accuracy - gap.validation_accuracy
+    little = SLIGHT * (chance if math.isfinite(chance) else first)
+    below = min(gap.best, gap.training_now)
+    return gap.validation - below < little and not apart > ACCURACY_GAP
 
 
 def _seen(gap: Gap) -> str:
@@ -185,6 +198,7 @@ RULE = Rule(
     f"Validation loss above {VALIDATION_ROSE} × its best at two evaluations while training fell below {TRAINING_FELL} "
     f"×, accuracies more than {ACCURACY_GAP} apart and validation accuracy no longer rising (or its loss above 1.5 × "
     f"the best). Or {ALL_RIGHT:.0%} of the training examples right, accuracies more than {WIDE_GAP} apart, and "
-    "validation accuracy and loss at a standstill.",
+    f"validation accuracy and loss at a standstill. Info where validation lies less than {SLIGHT:.0%} of chance (of "
+    "the first validation loss where chance is unknown) above its best and above training.",
     judge=judge,
 )

@@ -12,6 +12,7 @@ ENOUGH_ROWS = 5  # measured steps
 ENOUGH_STEPS = 5
 ENOUGH_UNUSED = 50  # steps in which a layer was not used at all; it may have its turn later
 NAMED = 3
+ROWS_SINCE_THAWED = 2  # measured updates of exactly zero, before parameters are taken to stand still again
 HEAD = 1 / 3  # of the layers: so few that are trained, at the end of the network, are a head on frozen features
 
 
@@ -71,7 +72,7 @@ def _listed(names: list[str]) -> str:
 
 def judge_missing(facts: Facts) -> Finding | None:
     """Parameters of the model that nobody moves; else tensors that the model does not know to be its own."""
-    found, unregistered = _judge_parameters(facts), judge_unregistered(facts)
+    found, unregistered = _judge_thawed(facts) or _judge_parameters(facts), judge_unregistered(facts)
     return found if unregistered is None or (found is not None and found.severity == "error") else unregistered
 
 
@@ -87,20 +88,67 @@ def _judge_parameters(facts: Facts) -> Finding | None:
     if not missing:
         return None
     severity, meaning = _weight_of(facts, missing)
+    meaning = f"They stay what they were at the start. {meaning}"
+    return _found_missing(
+        facts,
+        severity,
+        missing,
+        meaning,
+        0,
+        (
+            Remedy("Give the optimizer model.parameters(), after the last layer was added or replaced."),
+            Remedy("If they are to stay as they are, say requires_grad_(False): that also saves their gradients."),
+        ),
+    )
+
+
+def _judge_thawed(facts: Facts) -> Finding | None:
+    """Parameters that were frozen and are thawed now, which says that they are to be trained; nobody moves them."""
+    events = facts.events("membership")
+    thawed = set(events[-1].data.get("thawed", ())) if events else set()
+    if not thawed:
+        return None
+    place = next(number for number, event in enumerate(events) if thawed & set(event.data.get("thawed", ())))
+    frozen, since = (events[max(0, place - back)].step or 0 for back in (1, 0))
+    still = _stood_since(facts, frozen) & _ever_received(facts.table("gradient", "norm").since(frozen))
+    missing = [name for name in _order(facts) if name in thawed & still]
+    if not missing:
+        return None
+    return _found_missing(
+        facts,
+        "error" if set(missing) & _matrices(facts) else "warning",
+        missing,
+        f"They were frozen before, were thawed by step {since}, and stay what they are: the optimizer was not told.",
+        since,
+        (
+            Remedy("After thawing: optimizer.add_param_group({'params': ...}), or make the optimizer anew."),
+            Remedy("Or give it all parameters from the start: those without a gradient are passed over."),
+        ),
+    )
+
+
+def _stood_since(facts: Facts, step: int) -> set[str]:
+    """Those whose updates since then were exactly 0; while a parameter is frozen nothing is measured of it."""
+    ratios = facts.table("update", "ratio").since(step)
+    known = ~np.isnan(ratios.values)
+    still = (known.sum(axis=0) >= ROWS_SINCE_THAWED) & (np.where(known, ratios.values, 0.0) == 0).all(axis=0)
+    return {name for name, stands in zip(ratios.names, still, strict=True) if stands}
+
+
+def _found_missing(
+    facts: Facts, severity: str, missing: list[str], meaning: str, since: int, remedies: tuple[Remedy, ...]
+) -> Finding:
     count = len(facts.info.get("parameters") or missing)
     return Finding(
         severity,
         f"{len(missing)} of {count} parameters require gradients and receive them, but no optimizer holds them: "
-        f"{_listed(missing)}. They stay what they were at the start. {meaning}",
+        f"{_listed(missing)}. {meaning}",
         layer=_layer(missing[0]),
         layers=tuple(_layers(missing)),
-        first_step=0,
+        first_step=since,
         last_step=max(0, facts.run.steps - 1),
         evidence={"missing": float(len(missing)), "parameters": float(count)},
-        remedies=(
-            Remedy("Give the optimizer model.parameters(), after the last layer was added or replaced."),
-            Remedy("If they are to stay as they are, say requires_grad_(False): that also saves their gradients."),
-        ),
+        remedies=remedies,
     )
 
 
@@ -261,12 +309,13 @@ MISSING = Rule(
     severities=("error", "warning", "info"),
     meaning="The network computes gradients for parameters that nobody uses: no optimizer holds them, so they stay "
     "random. Their gradients are not zeroed by optimizer.zero_grad() either, and grow.",
-    causes="A layer added or replaced after the optimizer was made; an optimizer given only a part of the network; "
-    "layers in a plain list, whose parameters are not found.",
+    causes="A layer added or replaced after the optimizer was made; layers thawed during the training, which the "
+    "optimizer was not given; an optimizer given only a part of the network; layers in a plain list, whose parameters "
+    "are not found.",
     remedies="Make the optimizer after the model is complete, from model.parameters().",
     source="Identity of parameters; what is in no list of parameters is met in the graph of the loss and in plain "
     "attributes of the model, twice, unmoved. Warning where no weight matrix is missing; info where only a head of at "
-    "most a third of the layers is held, as in linear probing.",
+    "most a third of the layers is held, as in linear probing, unless the others were thawed during the training.",
     judge=judge_missing,
 )
 

@@ -10,6 +10,9 @@ from convdebug_sessions import Remedy
 
 ENOUGH_BACKWARDS = 10
 ENOUGH_IF_OVER = 3
+UNUSED = 0.9  # of the backward passes
+ENOUGH_UNUSED = 50
+STEPS_IF_UNDER_WAY = 3
 OTHERS_STEPPED = 20  # before an optimizer beside others is missed
 SKIPPED = 0.1  # of the steps that the scaler was asked for
 ENOUGH_ASKED = 20
@@ -22,7 +25,7 @@ def judge_steps(facts: Facts) -> Finding | None:
     if not counts or not _has_optimizer(facts) or facts.info.get("other_optimizer"):
         return None
     if counts["steps"] or counts["scaler_asked"]:
-        return _one_of_several(facts, counts)
+        return _steps_too_rarely(facts, counts) or _one_of_several(facts, counts)
     needed = ENOUGH_BACKWARDS if facts.run.status == "running" else ENOUGH_IF_OVER
     if counts["backwards"] < needed or _weights_move(facts):
         return None
@@ -41,11 +44,15 @@ def judge_steps(facts: Facts) -> Finding | None:
 
 def _counts(facts: Facts) -> dict[str, float]:
     last = facts.events("loop")
-    names = ("backwards", "steps", "scaler_asked", "scaler_skipped")
+    names = ("backwards", "steps", "scaler_asked", "scaler_skipped", "unused")
     if last:
         return {name: float(last[-1].data.get(name, 0)) for name in names}
     curves = {name: facts.curve(f"loop/{name}").values for name in names}
-    return {name: float(values[-1]) for name, values in curves.items()} if len(curves["steps"]) else {}
+    return (
+        {name: float(values[-1]) if len(values) else 0.0 for name, values in curves.items()}
+        if len(curves["steps"])
+        else {}
+    )
 
 
 def _has_optimizer(facts: Facts) -> bool:
@@ -55,6 +62,34 @@ def _has_optimizer(facts: Facts) -> bool:
 
 def _weights_move(facts: Facts) -> bool:
     return bool(np.nanmax(facts.table("update", "ratio").values, initial=0.0) > 0)
+
+
+def _steps_too_rarely(facts: Facts, counts: dict[str, float]) -> Finding | None:
+    """Nearly all gradients were zeroed before a step: it stands behind the loop over the batches."""
+    passes, steps, unused = counts["backwards"], counts["steps"], counts["unused"]
+    if unused < ENOUGH_UNUSED or unused < UNUSED * passes or counts["scaler_asked"] > steps:
+        return None
+    if facts.run.status == "running" and (steps < STEPS_IF_UNDER_WAY or not _goes_on_unused(facts)):
+        return None
+    return Finding(
+        "error",
+        f"backward was called {passes:.0f} times, and the gradients of {unused:.0f} of these passes were zeroed before "
+        f"any step: the optimizer stepped {steps:.0f} time{'s' if steps > 1 else ''} in all, each with the last batch "
+        "alone.",
+        last_step=max(0, facts.run.steps - 1),
+        evidence={"backwards": passes, "steps": steps, "unused": unused},
+        remedies=(
+            Remedy("Move optimizer.step() into the loop over the batches, right after backward."),
+            Remedy("If gradients are to be summed over batches: call zero_grad() after the step only."),
+        ),
+    )
+
+
+def _goes_on_unused(facts: Facts) -> bool:
+    """Whether it is so lately too: before a training, gradients may be looked at and thrown away on purpose."""
+    passes, unused = (facts.curve(f"loop/{what}").values for what in ("backwards", "unused"))
+    middle = len(passes) // 2
+    return middle > 0 and bool(unused[-1] - unused[middle] >= UNUSED * (passes[-1] - passes[middle]) > 0)
 
 
 def _one_of_several(facts: Facts, counts: dict[str, float]) -> Finding | None:
@@ -114,12 +149,14 @@ NOT_STEPPING = Rule(
     title="The optimizer does not step",
     group="implementation",
     severities=("error", "warning"),
-    meaning="Gradients are computed and never used: no optimizer step was made, so the weights stay what they were. "
-    "As a warning: one optimizer of several never stepped.",
-    causes="optimizer.step() forgotten or behind a condition that is never true; scheduler.step() called instead.",
+    meaning="Gradients are computed and never used: no optimizer step was made, so the weights stay what they were, or "
+    "nearly all gradients were zeroed before a step. As a warning: one optimizer of several never stepped.",
+    causes="optimizer.step() forgotten, behind a condition that is never true, or behind the loop over the batches; "
+    "scheduler.step() called instead.",
     remedies="Call optimizer.step() after backward.",
     source=f"Counted: at least {ENOUGH_BACKWARDS} backward passes and no step, and no weight moved by hand or by "
-    "another optimizer.",
+    f"another optimizer. Or {UNUSED:.0%} of the passes, {ENOUGH_UNUSED} at least, zeroed before a step and followed by "
+    "another batch.",
     judge=judge_steps,
 )
 

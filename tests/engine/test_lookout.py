@@ -128,3 +128,32 @@ def test_steps_before_any_backward_pass_and_gradients_of_another_model_are_no_mi
     assert looked_out_for(path, train) == []
     with Session.open(path) as session:
         assert [(run.name, run.steps) for run in session.runs] == [("Sound", 8)]
+
+
+def test_what_is_heard_after_an_update_counts_for_the_next_step_where_another_optimizer_is_waited_for(
+    tmp_path: Path,
+) -> None:
+    losses: list[float] = []
+
+    def train() -> None:
+        model = Sound(4, 3)
+        torch.optim.SGD(model.parameters(), lr=0.1)  # for its state alone
+        idle = torch.optim.SGD(model.parameters(), lr=60.0)
+        optimizer = torch.optim.SGD(model.parameters(), lr=60.0)
+        optimizer.load_state_dict(idle.state_dict())
+        for _ in range(4):
+            optimizer.zero_grad()
+            loss = functional.cross_entropy(model(torch.randn(5, 4)), torch.tensor([0, 1, 2, 0, 1]))
+            losses.append(loss.item())
+            loss.backward()
+            optimizer.step()
+
+    path = tmp_path / "s.convdebug"
+    torch.manual_seed(0)
+    looked_out_for(path, train)
+    with Session.open(path) as session:
+        heard = dict(zip(*(each.tolist() for each in session.series("loss/cross_entropy")), strict=True))
+        used = session.series("train/loss")[1].tolist()
+    assert used == pytest.approx(losses)
+    assert heard[0] == pytest.approx(losses[0])
+    assert all(heard[step] == pytest.approx(losses[step]) for step in heard)

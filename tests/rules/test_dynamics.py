@@ -54,6 +54,30 @@ def test_a_loss_too_noisy_to_tell_whether_it_falls_is_not_held_against_the_rate(
     assert rules(written(loss, moved_by(5e-5, 80))) == []
 
 
+def warmed_up(rows, highest):
+    """The rate rises evenly all the time; updates are measured at the first steps only, and grow with it."""
+    rate, loss = np.linspace(1e-9, 1e-6, rows), noisy(np.full(rows, CHANCE), 0.02)
+    ratio = np.where(np.arange(rows) < 9, highest * np.arange(rows) / rows, np.nan)
+    return {"train/loss": loss, "train/lr": rate}, {"update/fc.weight/ratio": ratio}
+
+
+def test_a_warm_up_that_never_gets_anywhere_in_a_whole_run_is_a_rate_too_low(written):
+    assert rules(written(*warmed_up(160, 3e-6))) == ["learning-rate-too-low"]
+    assert rules(written(*warmed_up(160, 3e-6), info={"steps_planned": 160})) == ["learning-rate-too-low"]
+    assert rules(written(*warmed_up(10_500, 3e-6), status="stopped")) == ["learning-rate-too-low"]
+
+
+@pytest.mark.parametrize("highest", [1e-6, 1e-5])
+def test_a_warm_up_that_was_only_tried_or_cut_short_is_left_alone(written, highest):
+    assert rules(written(*warmed_up(160, highest), status="stopped")) == []
+    assert rules(written(*warmed_up(160, highest), info={"steps_planned": 4000})) == []
+    assert rules(written(*warmed_up(60, highest))) == []
+
+
+def test_updates_that_were_small_at_the_first_steps_of_a_warm_up_say_nothing_of_the_others(written):
+    assert rules(written(*warmed_up(160, 3e-3))) == []
+
+
 def learned_and_climbed(highest):
     """Down to a tenth of the first loss, and up again: half of the batches perfect, the others very wrong."""
     middle = np.concatenate([np.linspace(CHANCE, 0.2, 20), np.linspace(0.2, highest, 140)])
@@ -71,10 +95,59 @@ def test_a_loss_that_climbs_under_usual_updates_or_below_its_first_is_not_the_ra
     assert rules(written({"train/loss": learned_and_climbed(highest)}, moved_by(ratio, 160))) == []
 
 
+def thrown_and_crawling(highest, last, lost=60):
+    """Up within four steps, back at the first loss after `lost` steps, and further down since."""
+    parts = np.geomspace(CHANCE, highest, 4), np.linspace(highest, CHANCE, lost), np.linspace(CHANCE, last, 156 - lost)
+    return noisy(np.concatenate(parts), 0.05)
+
+
+def under_the_first_steps(largest):
+    return {"update/fc.weight/ratio": np.where(np.arange(160) < 4, largest, 0.01)}
+
+
+def test_a_loss_that_was_thrown_far_up_and_crawls_back_names_the_rate(written):
+    loss = {"train/loss": thrown_and_crawling(8.6, 1.85)}
+    first = found(written(loss, under_the_first_steps(0.9)))[0]
+    assert first == ("learning-rate-too-high", None, 0)
+
+
+@pytest.mark.parametrize(
+    ("highest", "last", "lost", "largest"),
+    [(5.0, 1.85, 60, 0.9), (8.6, 1.4, 60, 0.9), (8.6, 1.85, 20, 0.9), (8.6, 1.85, 60, 0.1)],
+)
+def test_a_loss_that_rose_little_or_came_back_in_time_is_not_the_rates(written, highest, last, lost, largest):
+    loss = {"train/loss": thrown_and_crawling(highest, last, lost)}
+    assert "learning-rate-too-high" not in rules(written(loss, under_the_first_steps(largest)))
+
+
 def test_a_few_wild_batches_of_a_network_that_learned_are_not_the_rates(written, synthetic):
     loss = synthetic.falling(200)
     loss[[155, 185]] = 80.0
     assert rules(written({"train/loss": loss}, moved_by(0.05, 200))) == []
+
+
+def turned(scale, *evaluated):
+    """A network that learned very well, and whose validation loss rises a little at the end."""
+    held_out = np.full(160, np.nan)
+    held_out[19::20] = np.array(evaluated or (0.55, 0.05, 0.018, 0.018, 0.019, 0.021, 0.021, 0.021)) * scale
+    return {"train/loss": scale * np.geomspace(0.7, 0.0008, 160)}, {"val/loss": held_out}
+
+
+OWN = {"loss": {"name": "own", "reduction": "own"}, "num_classes": None, "expected_initial_loss": None}
+
+
+@pytest.mark.parametrize(("info", "scale"), [({}, 1.0), (OWN, 1.0), (OWN, 1000.0)])
+def test_a_rise_of_a_validation_loss_that_is_slight_against_its_start_is_no_alarm(written, info, scale):
+    path = written(*turned(scale), info=info)
+    with Session.open(path) as session:
+        said = [each.severity for each in diagnose(session) if each.rule == "overfitting"]
+    assert said == ["info"]
+
+
+@pytest.mark.parametrize("info", [{}, OWN])
+def test_a_rise_of_a_validation_loss_that_matters_is_an_alarm(written, info):
+    groups = turned(1.0, 0.55, 0.4, 0.3, 0.3, 0.31, 0.34, 0.36, 0.38)
+    assert "overfitting" in rules(written(*groups, info=info))
 
 
 def deviations(factor, depth):

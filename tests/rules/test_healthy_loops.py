@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import convdebug
 from convdebug.rules import diagnose
@@ -27,6 +28,12 @@ def batches(count, size=32, classes=10):
     for _ in range(count):
         labels = torch.randint(0, classes, (size,))
         yield torch.randn(size, 3, 6, 6) + PATTERNS[labels], labels
+
+
+def loaded(count, batch=32):
+    """The pictures by a DataLoader."""
+    inputs, labels = (torch.cat(parts) for parts in zip(*batches(count), strict=True))
+    return DataLoader(TensorDataset(inputs, labels), batch)
 
 
 def net(outputs=10, modes=False):
@@ -255,6 +262,63 @@ def attacks_made_in_evaluation_mode(path):
 
 
 @healthy
+def attacks_of_many_backward_passes(path):
+    model = net()
+    optimizer = sgd(model.parameters(), 0.05)
+    with convdebug.watch(model, optimizer, session=path, every=1) as watched:
+        for inputs, labels in loaded(30):
+            moved = inputs.clone().requires_grad_(True)
+            for _ in range(20):
+                F.cross_entropy(model(moved), labels).backward()
+                moved.data += 1e-3 * moved.grad.sign()
+                moved.grad = None
+                model.zero_grad()
+            loss = F.cross_entropy(model(moved.detach()), labels)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            watched.step(loss)
+
+
+@healthy
+def gradients_of_single_examples_averaged_by_hand(path):
+    model = net()
+    optimizer = sgd(model.parameters(), 0.05)
+    with convdebug.watch(model, optimizer, session=path, every=1) as watched:
+        sums, losses = [torch.zeros_like(each) for each in model.parameters()], []
+        for number, (inputs, labels) in enumerate(loaded(20, batch=1), 1):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(inputs), labels)
+            loss.backward()
+            losses.append(loss.detach())
+            for total, each in zip(sums, model.parameters(), strict=True):
+                total += each.grad / each.grad.norm().clamp_min(1.0)
+            if number % 16 == 0:
+                for total, each in zip(sums, model.parameters(), strict=True):
+                    each.grad = total / 16
+                    total.zero_()
+                optimizer.step()
+                watched.step(torch.stack(losses).mean())
+                losses.clear()
+
+
+@healthy
+def gradients_looked_at_before_the_training(path):
+    model = net()
+    optimizer = sgd(model.parameters(), 0.05)
+    with convdebug.watch(model, optimizer, session=path, every=1) as watched:
+        for inputs, labels in loaded(40):
+            F.cross_entropy(model(inputs), labels).backward()
+            model.zero_grad()
+        for inputs, labels in loaded(40):
+            loss = F.cross_entropy(model(inputs), labels)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            watched.step(loss)
+
+
+@healthy
 def a_tiny_sorted_data_set(path):
     labels = torch.arange(10).repeat_interleave(2)
     inputs = torch.randn(20, 3, 6, 6) + PATTERNS[labels]
@@ -452,6 +516,28 @@ def a_teacher_in_training_mode_without_gradients(path):
             loss.backward()
             optimizer.step()
             watched.step(loss)
+
+
+@healthy
+def a_teacher_in_training_mode_beside_validations_in_evaluation_mode(path):
+    model = net(modes=True)
+    optimizer = sgd(model.parameters())
+    with convdebug.watch(model, optimizer, session=path, every=1) as watched:
+        for number, (inputs, labels) in enumerate(batches(60), 1):
+            with torch.no_grad():
+                guess = model(inputs + 0.1 * torch.randn_like(inputs)).softmax(1)
+            scores = model(inputs)
+            loss = F.cross_entropy(scores, labels) + 0.1 * F.mse_loss(scores.softmax(1), guess)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            watched.step(loss)
+            if number % 15 == 0:
+                model.eval()
+                with torch.no_grad():
+                    inputs, labels = next(batches(1, size=96))
+                    watched.validation(loss=F.cross_entropy(model(inputs), labels))
+                model.train()
 
 
 @healthy

@@ -1,5 +1,6 @@
 """Ill loops of other people, watched with two lines: the illness is named first, at the default budget too."""
 
+import copy
 import time
 import warnings
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import convdebug
 from convdebug.rules import diagnose
@@ -218,6 +220,34 @@ def an_accuracy_counted_by_hand_without_eval(watch):
                 watched.validation(accuracy=torch.stack(right).mean())
 
 
+@sick("train-mode-while-validating", "info")
+def a_copy_put_into_evaluation_mode_while_the_model_is_asked(watch):
+    model = net(modes=True)
+    optimizer = sgd(model.parameters())
+    with watch(model, optimizer) as watched:
+        for number, (inputs, labels) in enumerate(batches(60)):
+            step_of(optimizer, loss := F.cross_entropy(model(inputs), labels))
+            watched.step(loss)
+            if number % 15 == 14:
+                copy.deepcopy(model).eval()
+                with torch.no_grad():
+                    model(next(batches(1, size=96))[0])
+
+
+@sick("train-mode-while-validating", "warning")
+def full_batches_validated_without_eval_at_every_step(watch):
+    inputs, labels = next(batches(1, size=96))
+    model = net(modes=True)
+    optimizer = sgd(model.parameters())
+    with watch(model, optimizer) as watched:
+        for _ in range(40):
+            step_of(optimizer, loss := F.cross_entropy(model(inputs), labels))
+            watched.step(loss)
+            with torch.no_grad():
+                held_out = model(inputs + 0.5)
+            watched.validation(accuracy=(held_out.argmax(1) == labels).float().mean())
+
+
 @sick("optimizer-not-stepping", "error")
 def a_scheduler_that_steps_instead_of_the_optimizer(watch):
     model = net()
@@ -237,6 +267,40 @@ def a_scheduler_that_steps_instead_of_the_optimizer(watch):
 @sick("optimizer-not-stepping", "error")
 def a_dozen_backward_passes_and_no_step(watch):
     train(watch, net(), step=lambda optimizer, loss: loss.backward(), steps=12)
+
+
+def loaded(count):
+    """The pictures by a DataLoader."""
+    inputs, labels = (torch.cat(parts) for parts in zip(*batches(count), strict=True))
+    return DataLoader(TensorDataset(inputs, labels), 32)
+
+
+@sick("optimizer-not-stepping", "error")
+def a_step_behind_all_batches(watch):
+    model = net()
+    optimizer = sgd(model.parameters())
+    with watch(model, optimizer) as watched:
+        for inputs, labels in loaded(70):
+            optimizer.zero_grad()
+            loss = ENTROPY(model(inputs), labels)
+            loss.backward()
+            watched.step(loss)
+        optimizer.step()
+
+
+@sick("optimizer-not-stepping", "error")
+def a_step_behind_the_batches_of_each_epoch(watch):
+    model = net()
+    optimizer = sgd(model.parameters())
+    with watch(model, optimizer) as watched:
+        for _ in range(5):
+            for inputs, labels in loaded(20):
+                optimizer.zero_grad(set_to_none=False)
+                loss = ENTROPY(model(inputs), labels)
+                loss.backward()
+                watched.step(loss)
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
 
 
 @sick("steps-skipped", "warning")

@@ -39,12 +39,13 @@ def update(optimizer, loss):
     optimizer.step()
 
 
-def found(path, model, step=update, held=None):
+def found(path, model, step=update, held=None, before=lambda number, optimizer: None):
     """What is said of the model trained; everything is measured at each step."""
     torch.manual_seed(0)
     optimizer = torch.optim.Adam(list(model.parameters()) if held is None else held, 2e-3)
     with convdebug.watch(model, optimizer, session=path, every=1) as watched:
-        for inputs, labels in batches(60):
+        for number, (inputs, labels) in enumerate(batches(60)):
+            before(number, optimizer)
             loss = F.cross_entropy(model(inputs), labels)
             step(optimizer, loss)
             watched.step(loss)
@@ -119,4 +120,46 @@ def test_a_bias_beside_weights_that_are_used_alone_is_left_out_on_purpose(tmp_pa
             return 6 * F.linear(hidden, F.normalize(self.classes.weight))
 
     said = found(tmp_path / "s.convdebug", Cosines())
+    assert [each.rule for each in said if each.severity != "info"] == []
+
+
+def thawing(model, then):
+    """All but the head is frozen, and thawed at step 20, when `then` is told of it."""
+    resting = [parameter for name, parameter in model.named_parameters() if "head" not in name]
+    for parameter in resting:
+        parameter.requires_grad_(False)
+
+    def before(number, optimizer):
+        if number == 20:
+            for parameter in resting:
+                parameter.requires_grad_(True)
+            then(optimizer, resting)
+
+    return before
+
+
+def test_layers_that_were_thawed_and_that_the_optimizer_was_not_given_are_missed(tmp_path):
+    model = Reader()
+    before = thawing(model, lambda optimizer, resting: None)
+    first = found(tmp_path / "s.convdebug", model, held=model.head.parameters(), before=before)[0]
+    assert (first.rule, first.severity) == ("parameters-not-in-optimizer", "error")
+    assert set(first.layers) >= {"rows", "body"}
+    assert 20 <= first.first_step <= 32
+
+
+def by_another(optimizer, resting):
+    """By an optimizer of their own, which the watch was not given and whose gradients nobody needs to zero."""
+    other = torch.optim.Rprop(resting, 1e-3)
+    optimizer.register_step_post_hook(lambda *_: other.step())
+
+
+@pytest.mark.parametrize(
+    "then",
+    [lambda optimizer, resting: optimizer.add_param_group({"params": resting}), by_another],
+    ids=["added", "by another"],
+)
+def test_layers_that_were_thawed_and_are_trained_are_not_missed(tmp_path, then):
+    model = Reader()
+    before = thawing(model, then)
+    said = found(tmp_path / "s.convdebug", model, held=model.head.parameters(), before=before)
     assert [each.rule for each in said if each.severity != "info"] == []

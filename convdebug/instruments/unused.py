@@ -1,0 +1,64 @@
+"""Counts the backward passes whose gradients were zeroed before any optimizer had stepped with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from .fetching import Fetched
+from .pending import Mark, mark_of
+
+
+class Unused:
+    """`count`: the passes that were thrown away, each on a batch of its own.
+
+    The first, the middle and the last trained parameter are looked at. Several passes on one batch belong together
+    (attacks, gradients of single examples), as do those inside an optimizer's step (a closure). A gradient that the
+    loop put there itself may be made of all passes since the last step: then none of these counts.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._chosen: list[nn.Parameter] = []
+        self._marks: list[Mark] = []
+        self._before: list[Mark] = []
+        self._waiting = self._thrown = 0
+        self._fetched = 0
+        self._inside = False
+
+    def look_at(self, parameters: Sequence[tuple[str, nn.Parameter]]) -> None:
+        """The parameters of the model: choose those to look at."""
+        trained = [parameter for _, parameter in parameters if parameter.requires_grad]
+        self._chosen = [trained[place] for place in sorted({0, len(trained) // 2, len(trained) - 1})] if trained else []
+        self._marks = self._look()
+
+    def backward_begins(self) -> None:
+        """Look whether what the passes before it gave was zeroed in the meantime."""
+        self._before = self._look()
+        if self._before != self._marks and not self._inside:
+            if Fetched.count > self._fetched:
+                self._thrown += self._waiting
+            self._waiting = 0
+
+    def backward_ended(self) -> None:
+        """One more pass waits for a step, if it gave these parameters anything."""
+        self._marks = self._look()
+        if self._marks != self._before and not self._inside:
+            self._waiting += 1
+            self._fetched = Fetched.count
+
+    def step_begins(self) -> None:
+        """An optimizer uses what there is."""
+        made = any(now and then and now[0] != then[0] for now, then in zip(self._look(), self._marks, strict=True))
+        self.count += 0 if made else self._thrown
+        self._waiting = self._thrown = 0
+        self._inside = True
+
+    def step_ended(self) -> None:
+        """What comes now is for the next step."""
+        self._inside = False
+        self._marks = self._look()
+
+    def _look(self) -> list[Mark]:
+        return [mark_of(parameter.grad) for parameter in self._chosen]
