@@ -102,6 +102,12 @@ def test_sums_of_residual_blocks_that_grow_by_some_hundreds_are_left_alone(writt
     assert rules(written(deviations(factor, depth), {"train/loss": loss}, info=relu_layers(depth))) == []
 
 
+def test_sums_that_grow_by_some_hundreds_explode_where_the_first_loss_shows_it(written):
+    loss = np.concatenate([[110.0, 340.0, 16.0], noisy(np.full(57, CHANCE), 0.02)])
+    path = written(deviations(1.5, 14), {"train/loss": loss}, info=relu_layers(14))
+    assert found(path) == [("exploding-activations", None, 0), ("initial-loss-off", "exploding-activations", 0)]
+
+
 def test_units_saturated_from_the_start_are_why_the_first_loss_is_off(written):
     loss = np.geomspace(12.0, 1.2, 160)
     share = {f"activation/layer{i}/saturated_fraction": np.linspace(0.8, 0.95, 160) for i in range(6)}
