@@ -108,6 +108,38 @@ def test_sums_that_grow_by_some_hundreds_explode_where_the_first_loss_shows_it(w
     assert found(path) == [("exploding-activations", None, 0), ("initial-loss-off", "exploding-activations", 0)]
 
 
+def gradients_of(factor, depth, rows=20):
+    return {f"gradient/fc{i}.weight/norm": np.full(rows, factor ** (i - depth)) for i in range(depth)}
+
+
+def weights_of(depth):
+    return {
+        "parameters": [
+            {"name": f"fc{i}.weight", "shape": [8, 8], "trainable": True, "in_optimizer": True} for i in range(depth)
+        ]
+    }
+
+
+def test_gradients_that_are_halved_less_than_once_a_layer_vanish_in_a_network_that_is_deep_enough(written):
+    constant = {"output/batch_std": np.full(20, 1e-6), "output/min": np.full(20, -0.1), "output/max": np.full(20, 0.1)}
+    stuck = {"train/loss": noisy(np.full(60, CHANCE), 0.02)}
+    assert found(written(stuck, constant, gradients_of(1.8, 22), info=weights_of(22))) == [
+        ("vanishing-gradient", None, 0),
+        ("constant-output", "vanishing-gradient", 0),
+    ]
+
+
+@pytest.mark.parametrize("steps", [60, 20], ids=["that learns", "that has only begun"])
+def test_gradients_that_fall_slowly_through_a_deep_network_are_left_alone(written, synthetic, steps):
+    loss = synthetic.falling(60) if steps == 60 else noisy(np.full(20, CHANCE), 0.02)
+    assert rules(written({"train/loss": loss}, gradients_of(1.8, 22), info=weights_of(22))) == []
+
+
+def test_gradients_that_fall_slowly_through_few_layers_are_left_alone(written):
+    stuck = {"train/loss": noisy(np.full(60, CHANCE), 0.02)}
+    assert rules(written(stuck, gradients_of(1.8, 14), info=weights_of(14))) == []
+
+
 def test_units_saturated_from_the_start_are_why_the_first_loss_is_off(written):
     loss = np.geomspace(12.0, 1.2, 160)
     share = {f"activation/layer{i}/saturated_fraction": np.linspace(0.8, 0.95, 160) for i in range(6)}
