@@ -103,6 +103,33 @@ def test_graphs_that_are_kept_are_counted_and_others_are_not(tmp_path, keep, ali
     assert values[-1] == alive if keep else values.max() <= alive
 
 
+@pytest.mark.parametrize("keep", [lambda hidden: hidden, lambda hidden: hidden.detach()], ids=["kept", "let go"])
+def test_the_graphs_of_hidden_values_that_are_kept_are_counted_though_those_of_the_scores_go(tmp_path, keep):
+    class KeepsHidden(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.head, self.kept = net(), nn.Linear(3, 3), []
+
+        def forward(self, inputs):
+            hidden = self.body(inputs)
+            self.kept.append(keep(hidden))
+            return self.head(hidden.relu())
+
+    model = KeepsHidden()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with watch(model, optimizer, session=tmp_path / "run.convdebug", every=1) as watched:
+        for inputs, labels in batches(20):
+            loss = nn.functional.cross_entropy(model(inputs), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            watched.step(loss)
+    with Session.open(tmp_path / "run.convdebug") as session:
+        (_, ends), (_, alive) = session.series("graph/alive"), session.series("graph/alive_inside")
+    assert ends.max() <= 2
+    assert alive[-1] == 7 if keep(loss) is loss else alive.max() <= 2
+
+
 @pytest.mark.parametrize("mode", [True, False], ids=["training mode", "evaluation mode"])
 @pytest.mark.parametrize("keep", [False, True], ids=["let go", "kept"])
 def test_graphs_of_evaluations_are_counted_by_themselves(tmp_path, keep, mode):
