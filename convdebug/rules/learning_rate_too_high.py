@@ -83,10 +83,17 @@ def _stayed_poor(facts: Facts, loss: Curve, now: Progress) -> Finding | None:
     kick = kick_before(update_ratio(facts), int(loss.steps[-1]), whole=True)
     if not kick or not _thrown_about(loss, now, kick):
         return None
-    highest = int(np.nanargmax(np.where(np.isfinite(loss.values), loss.values, -np.inf)))
-    what = f"loss began at {number(now.start)}, rose to {number(float(loss.values[highest]))} at step "
-    what += f"{int(loss.steps[highest])} and is {number(now.now)} now: no better than guessing"
+    highest = _highest(loss)
+    what = f"loss began at {number(now.start)}"
+    if highest:
+        what += f", rose to {number(float(loss.values[highest]))} at step {int(loss.steps[highest])}"
+    what += f" and is {number(now.now)} now: no better than guessing"
     return _finding(facts, what, kick.step, kick)
+
+
+def _highest(loss: Curve) -> int:
+    """The row of the highest loss; 0 where it never rose above its first."""
+    return int(np.argmax(np.where(np.isfinite(loss.values), loss.values, -np.inf)))
 
 
 def _came_back_worse(facts: Facts, loss: Curve, now: Progress) -> Finding | None:
@@ -94,7 +101,7 @@ def _came_back_worse(facts: Facts, loss: Curve, now: Progress) -> Finding | None
     kick = kick_before(update_ratio(facts), int(loss.steps[-1]), whole=True) if len(loss) else None
     if not kick or kick.largest < FAR_TOO_LARGE or not now.now > FEW_OF_FIRST * now.start:
         return None
-    highest = int(np.nanargmax(np.where(np.isfinite(loss.values), loss.values, -np.inf)))
+    highest = _highest(loss)
     if not loss.values[highest] > FAR_JUMP * max(now.start, now.chance if math.isfinite(now.chance) else 0.0):
         return None
     what = f"loss was thrown from {number(now.start)} to {number(float(loss.values[highest]))} at step "
@@ -129,7 +136,7 @@ def _thrown_about(loss: Curve, now: Progress, kick: Kick) -> bool:
     fell_back = running_median(loss.values, BLOCK_ROWS).min() < BETTER_BEFORE * now.now
     return (
         kick.largest > FAR_TOO_LARGE
-        or kick.early > LARGE_FROM_THE_START
+        or (kick.early > LARGE_FROM_THE_START and _highest(loss) > 0)
         or (jumped and kick.largest > TOO_LARGE)
         or (fell_back and kick.largest > LARGE_WHERE_IT_FELL_BACK)
     )

@@ -140,6 +140,18 @@ def test_gradients_that_fall_slowly_through_few_layers_are_left_alone(written):
     assert rules(written(stuck, gradients_of(1.8, 14), info=weights_of(14))) == []
 
 
+def test_a_loss_that_only_came_down_to_chance_was_not_thrown_about(written):
+    loss = noisy(np.append(1.3 * CHANCE, np.full(319, 1.01 * CHANCE)), 0.02)
+    assert loss.argmax() == 0
+    path = written({"train/loss": loss}, moved_by(0.09, 320))
+    assert rules(path) == ["loss-not-decreasing"]
+
+
+def test_a_loss_that_rose_under_large_updates_and_stayed_poor_names_the_rate(written):
+    loss = noisy(np.concatenate([[CHANCE], np.full(319, 1.05 * CHANCE)]), 0.02)
+    assert found(written({"train/loss": loss}, moved_by(0.09, 320)))[0][0] == "learning-rate-too-high"
+
+
 def test_units_saturated_from_the_start_are_why_the_first_loss_is_off(written):
     loss = np.geomspace(12.0, 1.2, 160)
     share = {f"activation/layer{i}/saturated_fraction": np.linspace(0.8, 0.95, 160) for i in range(6)}
