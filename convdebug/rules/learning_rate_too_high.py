@@ -11,7 +11,7 @@ from convdebug.rules.loss_diverged import divergence
 from convdebug.rules.origin import origin_at
 from convdebug.rules.remedies import lower_rate, ratio_text
 from convdebug.rules.rule import Finding, Rule, known
-from convdebug.rules.training import Progress, base_rate, first_loss, progress, update_ratio
+from convdebug.rules.training import LEARNED, Progress, base_rate, first_loss, progress, update_ratio
 from convdebug_sessions import Remedy
 
 TOO_LARGE = 0.03  # 30 × the lecture's 1e-3; healthy runs showed at most 0.02 over their first steps
@@ -68,9 +68,20 @@ def _diverged(facts: Facts, loss: Curve, row: int) -> Finding | None:
 
 
 def _made_elsewhere(facts: Facts, loss: Curve, row: int, kick: Kick | None) -> bool:
-    """Whether the engine saw a NaN being made while weights and values were of ordinary size."""
+    """Whether the engine saw a NaN being made while weights and values were of ordinary size.
+
+    Updates that are far too large are to blame all the same, unless the loss fell under them until an operator was
+    given a zero that it has no answer to.
+    """
     found = None if np.isfinite(loss.values[row]) else origin_at(facts, int(loss.steps[row]))
-    return found is not None and found.is_sound and not (kick and kick.largest > FAR_TOO_LARGE)
+    if found is None or not found.is_sound:
+        return False
+    return not (kick and kick.largest > FAR_TOO_LARGE) or (found.is_given_zero and _only_fell(loss.values[:row]))
+
+
+def _only_fell(values: np.ndarray) -> bool:
+    """Whether a loss never rose above its first, and had clearly fallen at last."""
+    return bool(np.isfinite(values).all() and values.max() <= values[0] and values[-1] < LEARNED * values[0])
 
 
 def _unseen(loss: Curve, row: int, kick: Kick) -> bool:
