@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,8 +13,8 @@ MOST_NODES = 48
 """So many operators before the loss are looked at."""
 MOST_MOVES = 4
 COMPARING = frozenset({"Sub", "MseLoss", "SmoothL1Loss", "HuberLoss"})
-MEASURING = frozenset({"Pow", "Abs", "Mul"})
-"""What makes a loss of a difference, and keeps the difference until the backward pass is over."""
+MOVING = frozenset({"Mul", "Div", "Neg", "Add", "Sub", "Rsub"})
+"""What a difference may be scaled or moved by before an operator that keeps what it was given uses it."""
 ALIKE = 1e-3
 
 Shape = tuple[int, ...]
@@ -32,7 +32,8 @@ def blown_up(loss: Tensor, answer: Sequence[int]) -> tuple[Shape, Shape] | None:
     if count < 2 or tuple(answer) not in ((count,), (count, 1)):
         return None
     found = None
-    for node, consumer in _near(loss.grad_fn):
+    consumers = _near(loss.grad_fn)
+    for node in consumers:
         if operator(node) not in COMPARING or len(node.next_functions) != 2:
             continue
         operands = [each for each, _ in node.next_functions if each is not None]
@@ -42,7 +43,7 @@ def blown_up(loss: Tensor, answer: Sequence[int]) -> tuple[Shape, Shape] | None:
         if len(operands) > 1:
             return None
         small = before[0] in ((count,), (count, 1))
-        if small and (before[0] == tuple(answer) or not _is_widened(operands[0])) and _pairs(node, consumer, count):
+        if small and (before[0] == tuple(answer) or not _is_widened(operands[0])) and _pairs(node, consumers, count):
             found = found or (before[0], after[0])
     return found
 
@@ -52,16 +53,19 @@ def operator(node: Any) -> str:
     return "" if node is None else str(node.name()).rpartition("::")[2].rstrip("0123456789").removesuffix("Backward")
 
 
-def _near(root: Any) -> Iterator[tuple[Any, Any]]:
-    """The nodes nearest to the loss, each with the one that uses its result."""
-    waiting, seen = deque([(root, None)]), 0
-    while waiting and seen < MOST_NODES:
+def _near(root: Any) -> dict[Any, list[Any]]:
+    """The nodes nearest to the loss, nearest first, each with those that use its result."""
+    waiting, consumers = deque([(root, None)]), dict[Any, list[Any]]()
+    while waiting:
         node, consumer = waiting.popleft()
         if node is None or not node.next_functions:
             continue
-        seen += 1
-        yield node, consumer
-        waiting.extend((each, node) for each, _ in node.next_functions)
+        if node in consumers:
+            consumers[node].append(consumer)
+        elif len(consumers) < MOST_NODES:
+            consumers[node] = [consumer]
+            waiting.extend((each, node) for each, _ in node.next_functions)
+    return consumers
 
 
 def _shape(node: Any) -> Shape:
@@ -86,22 +90,39 @@ def _is_widened(operand: Any) -> bool:
     return False
 
 
-def _pairs(node: Any, consumer: Any, count: int) -> bool:
+def _pairs(node: Any, consumers: dict[Any, list[Any]], count: int) -> bool:
     """Whether the differences (N, N) are those of N numbers and N others: every row is the first one, moved."""
     with torch.no_grad():
-        rows = _difference(node, consumer)
+        rows = _difference(node, consumers)
         if rows is None or rows.shape != (count, count):
             return False
         moved = rows - rows[:, :1]
         return bool((moved - moved[:1]).abs().amax() <= ALIKE * rows.abs().amax())
 
 
-def _difference(node: Any, consumer: Any) -> Tensor | None:
-    """What a comparison computed before it was squared or made positive; None where nobody keeps it."""
+def _difference(node: Any, consumers: dict[Any, list[Any]]) -> Tensor | None:
+    """What a comparison computed, perhaps scaled and moved, as an operator keeps it that uses it; None where none does.
+
+    Of MSE and the like their own two arguments.
+    """
+    if operator(node) != "Sub":
+        kept, other = _kept(node, "self"), _kept(node, "target")
+        return None if kept is None or other is None else (kept - other).float()
+    nodes = [node]
+    for _ in range(MOST_MOVES):
+        users = [user for each in nodes for user in consumers.get(each, ()) if user is not None]
+        for user in users:
+            kept = _kept(user, "self")
+            if kept is not None and kept.shape == _shape(node):
+                return kept.float()
+        nodes = [user for user in users if operator(user) in MOVING]
+    return None
+
+
+def _kept(node: Any, what: str) -> Tensor | None:
+    """A tensor that a node keeps for the backward pass; None where it keeps none, or it was written over or freed."""
     try:
-        if operator(node) != "Sub":
-            return (node._saved_self - node._saved_target).float()
-        kept = consumer._saved_self if operator(consumer) in MEASURING else None
-    except (AttributeError, RuntimeError):  # written over in place, or freed
+        found = getattr(node, f"_saved_{what}", None)
+    except RuntimeError:
         return None
-    return None if kept is None else kept.float()
+    return found if isinstance(found, Tensor) else None

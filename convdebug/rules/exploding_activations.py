@@ -3,6 +3,7 @@
 from convdebug.rules.curves import number
 from convdebug.rules.depth import Profile, depth_text, hidden_path, initial, profile
 from convdebug.rules.facts import Facts
+from convdebug.rules.initial_loss_off import ERROR_ABOVE, begins_far_off
 from convdebug.rules.remedies import setting_remedy
 from convdebug.rules.rule import Finding, Rule
 from convdebug.rules.training import begins_at_the_start, progress
@@ -10,7 +11,7 @@ from convdebug_sessions import Remedy
 
 GROWS = 1.8  # a layer; He with ReLU keeps 1.0, plain residual sums reach 1.41 a block
 FAR = 50.0  # the last hidden layer's deviation against the first's
-FAR_HOWEVER_DEEP = 1000.0  # the same, where many layers of less growth do it
+FAR_HOWEVER_DEEP = 1000.0  # the same, where many layers of less growth do it and nothing shows at the end
 STRAIGHT = 0.9  # correlation of log deviation with depth
 
 
@@ -18,7 +19,7 @@ def judge(facts: Facts) -> Finding | None:
     """Look at the deviations of step 0; a network that learns all the same is left alone."""
     table = facts.table("activation", "std")
     found = profile(initial(table.only(set(hidden_path(facts)))))
-    if not begins_at_the_start(facts) or not _grows(found) or progress(facts).learned:
+    if not begins_at_the_start(facts) or not _grows(facts, found) or progress(facts).learned:
         return None
     return Finding(
         "error",
@@ -38,8 +39,9 @@ def judge(facts: Facts) -> Finding | None:
     )
 
 
-def _grows(found: Profile) -> bool:
-    far = FAR if found.factor > GROWS else FAR_HOWEVER_DEEP
+def _grows(facts: Facts, found: Profile) -> bool:
+    """Less growth a layer, as sums of many branches give it, explodes where the first loss shows what came of it."""
+    far = FAR if found.factor > GROWS or begins_far_off(facts) else FAR_HOWEVER_DEEP
     return found.deep_enough and found.straightness > STRAIGHT and found.whole > far
 
 
@@ -53,6 +55,7 @@ RULE = Rule(
     causes="Weights that start too large for their fan-in, inputs that are not scaled together with such weights.",
     remedies="He weights for ReLU, Xavier for tanh, data-dependent initialization (LSUV), batch normalization.",
     source=f'Lecture, "Weight Initialization": the deviation should stay the same through depth. More than {GROWS} a '
-    f"layer and {number(FAR)} in all, in a network that does not learn.",
+    f"layer (or a first loss above {ERROR_ABOVE:g} × chance) and {number(FAR)} in all, or {number(FAR_HOWEVER_DEEP)} "
+    "however deep, in a network that does not learn.",
     judge=judge,
 )

@@ -10,6 +10,9 @@ LEAST_ALIVE = 16
 SHARE_ALIVE = 0.9  # of all graphs that were marked
 MANY_ALIVE = 64  # at once, even if they are freed at the end of the epoch: nobody needs that many
 LEAST_STEPS = 100
+FEW_ALIVE = 4  # marks, where measuring is rare
+STEPS_OF_FEW = 200  # over which every one of them has stayed: as many graphs are kept
+KEPT = {"": "loss or output", "_inside": "batch of hidden values", "_aside": "loss or output"}
 REMEDIES = (
     Remedy("Sum up loss.item() or loss.detach() instead of loss."),
     Remedy("Detach what is kept for later (outputs, hidden states), and evaluate under torch.no_grad()."),
@@ -17,8 +20,12 @@ REMEDIES = (
 
 
 def judge(facts: Facts) -> Finding | None:
-    """Marks left in the graphs of measured steps, or of evaluations, that are still alive."""
-    return _kept(facts, "", "measured earlier steps") or _kept(facts, "_aside", "earlier evaluations")
+    """Marks left in the graphs of measured steps, at their end or beginning, or of evaluations, still alive."""
+    return (
+        _kept(facts, "", "measured earlier steps")
+        or _kept(facts, "_inside", "measured earlier steps")
+        or _kept(facts, "_aside", "earlier evaluations")
+    )
 
 
 def _kept(facts: Facts, which: str, of: str) -> Finding | None:
@@ -26,14 +33,15 @@ def _kept(facts: Facts, which: str, of: str) -> Finding | None:
     if not len(alive) or alive.steps[-1] - alive.steps[0] < LEAST_STEPS:
         return None
     now, most = float(alive.values[-1]), float(alive.values.max())
-    if most < MANY_ALIVE and not (now >= LEAST_ALIVE and now >= SHARE_ALIVE * marked.values[-1]):
+    least = LEAST_ALIVE if alive.steps[-1] - alive.steps[0] < STEPS_OF_FEW else FEW_ALIVE
+    if most < MANY_ALIVE and not (now >= least and now >= SHARE_ALIVE * marked.values[-1]):
         return None
     first = int(alive.steps[np.flatnonzero(alive.values <= 2)[-1]]) if (alive.values <= 2).any() else 0
     return Finding(
         "warning",
         f"The graphs of {most:.0f} of {marked.values[-1]:.0f} {of} are still in memory at step "
-        f"{alive.steps[-1]}{_memory(facts.curve('memory/allocated'))}. Something keeps a reference to every loss or "
-        "output together with all it was computed from.",
+        f"{alive.steps[-1]}{_memory(facts.curve('memory/allocated'))}. Something keeps a reference to every "
+        f"{KEPT[which]} together with all it was computed from.",
         first_step=first,
         last_step=int(alive.steps[-1]),
         evidence={"alive": most, "marked": float(marked.values[-1])},
@@ -59,6 +67,6 @@ RULE = Rule(
     remedies="item() or detach() for everything that outlives the step.",
     source="PyTorch's frequently asked questions: do not accumulate history across the training loop. Marks left in "
     f"the graphs of measured steps, or of evaluations with recorded gradients: {LEAST_ALIVE} and {SHARE_ALIVE:.0%} of "
-    f"them alive after {LEAST_STEPS} steps, or {MANY_ALIVE} at once.",
+    f"them alive after {LEAST_STEPS} steps ({FEW_ALIVE} after {STEPS_OF_FEW}), or {MANY_ALIVE} at once.",
     judge=judge,
 )

@@ -3,7 +3,7 @@
 import math
 
 from convdebug.rules.curves import level, number
-from convdebug.rules.facts import Curve, Facts
+from convdebug.rules.facts import Curve, Facts, remembered
 from convdebug.rules.rule import Finding, Rule
 from convdebug.rules.training import accuracy, begins_at_the_start, chance_loss
 from convdebug_sessions import Remedy
@@ -41,6 +41,13 @@ def judge(facts: Facts) -> Finding | None:
         evidence={"first_loss": loss, "expected": chance, "ratio": loss / chance},
         remedies=_remedies(loss, chance),
     )
+
+
+@remembered
+def begins_far_off(facts: Facts) -> bool:
+    """Whether the first loss is so far above chance that the scores themselves must be huge."""
+    chance, loss = chance_loss(facts), _first_loss(facts)
+    return math.isfinite(loss) and math.isfinite(chance) and loss > ERROR_ABOVE * chance
 
 
 def _first_loss(facts: Facts) -> float:

@@ -14,6 +14,7 @@ from convdebug.rules.rule import Finding, Rule, known
 from convdebug.rules.training import (
     ENOUGH_STEPS,
     GOOD,
+    LEARNED,
     Progress,
     base_rate,
     first_loss,
@@ -78,9 +79,20 @@ def _diverged(facts: Facts, loss: Curve, row: int) -> Finding | None:
 
 
 def _made_elsewhere(facts: Facts, loss: Curve, row: int, kick: Kick | None) -> bool:
-    """Whether the engine saw a NaN being made while weights and values were of ordinary size."""
+    """Whether the engine saw a NaN being made while weights and values were of ordinary size.
+
+    Updates that are far too large are to blame all the same, unless the loss fell under them until an operator was
+    given a zero that it has no answer to.
+    """
     found = None if np.isfinite(loss.values[row]) else origin_at(facts, int(loss.steps[row]))
-    return found is not None and found.is_sound and not (kick and kick.largest > FAR_TOO_LARGE)
+    if found is None or not found.is_sound:
+        return False
+    return not (kick and kick.largest > FAR_TOO_LARGE) or (found.is_given_zero and _only_fell(loss.values[:row]))
+
+
+def _only_fell(values: np.ndarray) -> bool:
+    """Whether a loss never rose above its first, and had clearly fallen at last."""
+    return bool(np.isfinite(values).all() and values.max() <= values[0] and values[-1] < LEARNED * values[0])
 
 
 def _unseen(loss: Curve, row: int, kick: Kick) -> bool:
@@ -93,10 +105,17 @@ def _stayed_poor(facts: Facts, loss: Curve, now: Progress) -> Finding | None:
     kick = kick_before(update_ratio(facts), int(loss.steps[-1]), whole=True)
     if not kick or not _thrown_about(loss, now, kick):
         return None
-    highest = int(np.nanargmax(np.where(np.isfinite(loss.values), loss.values, -np.inf)))
-    what = f"loss began at {number(now.start)}, rose to {number(float(loss.values[highest]))} at step "
-    what += f"{int(loss.steps[highest])} and is {number(now.now)} now: no better than guessing"
+    highest = _highest(loss)
+    what = f"loss began at {number(now.start)}"
+    if highest:
+        what += f", rose to {number(float(loss.values[highest]))} at step {int(loss.steps[highest])}"
+    what += f" and is {number(now.now)} now: no better than guessing"
     return _finding(facts, what, kick.step, kick)
+
+
+def _highest(loss: Curve) -> int:
+    """The row of the highest loss; 0 where it never rose above its first."""
+    return int(np.argmax(np.where(np.isfinite(loss.values), loss.values, -np.inf)))
 
 
 def _came_back_worse(facts: Facts, loss: Curve, now: Progress) -> Finding | None:
@@ -104,7 +123,7 @@ def _came_back_worse(facts: Facts, loss: Curve, now: Progress) -> Finding | None
     kick = kick_before(update_ratio(facts), int(loss.steps[-1]), whole=True) if len(loss) else None
     if not kick or kick.largest < FAR_TOO_LARGE or not now.now > FEW_OF_FIRST * now.start:
         return None
-    highest = int(np.nanargmax(np.where(np.isfinite(loss.values), loss.values, -np.inf)))
+    highest = _highest(loss)
     if not loss.values[highest] > FAR_JUMP * max(now.start, now.chance if math.isfinite(now.chance) else 0.0):
         return None
     what = f"loss was thrown from {number(now.start)} to {number(float(loss.values[highest]))} at step "
@@ -120,7 +139,7 @@ def _crawls_back(facts: Facts, loss: Curve, now: Progress) -> Finding | None:
         return None
     if not now.now > GOOD * np.fmin(now.start, now.chance) or now.start > ILL_FROM_THE_START * now.chance:
         return None
-    highest = int(np.nanargmax(np.where(np.isfinite(loss.values), loss.values, -np.inf)))
+    highest = _highest(loss)
     above = float((running_median(loss.values, BLOCK_ROWS) > begin).mean())
     if not loss.values[highest] > THROWN * begin or above < TIME_LOST:
         return None
@@ -157,7 +176,7 @@ def _thrown_about(loss: Curve, now: Progress, kick: Kick) -> bool:
     fell_back = running_median(loss.values, BLOCK_ROWS).min() < BETTER_BEFORE * now.now
     return (
         kick.largest > FAR_TOO_LARGE
-        or kick.early > LARGE_FROM_THE_START
+        or (kick.early > LARGE_FROM_THE_START and _highest(loss) > 0)
         or (jumped and kick.largest > TOO_LARGE)
         or (fell_back and kick.largest > LARGE_WHERE_IT_FELL_BACK)
     )

@@ -11,6 +11,10 @@ LARGE_WEIGHT = 1e3  # weights of networks that train stay below 10
 LARGE_VALUE = 1e4  # raw pixels are 255
 SHOWN_ROWS = 8
 PRODUCED = ("forward", "backward")
+UNDEFINED_AT_ZERO = frozenset(
+    {"log", "log2", "log10", "xlogy", "div", "reciprocal", "sqrt", "rsqrt", "pow", "norm", "linalg_vector_norm"}
+)
+"""Operators that have no value, or no derivative, where they are given a zero."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,11 @@ class Origin:
     def is_sound(self) -> bool:
         """Weights and values were of ordinary size: it was not a training that had blown up already."""
         return self.largest_weight < LARGE_WEIGHT and self.largest_input < LARGE_VALUE
+
+    @property
+    def is_given_zero(self) -> bool:
+        """The operator was given exact zeros and has no answer to them, whatever the weights."""
+        return self.operator in UNDEFINED_AT_ZERO and any(each.get("zeros") for each in self.inputs)
 
     @property
     def where(self) -> str:

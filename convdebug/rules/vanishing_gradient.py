@@ -14,7 +14,7 @@ from convdebug_sessions import Remedy
 
 FIRST_TO_LAST = 1e-3  # AutoTrainer's bounds are 1e-3 and 1e-4
 FIRST_TO_LAST_AT_ONCE = 1e-5  # so little that no progress of the last layers excuses it
-FALLS = 2.0  # times a layer, from output to input
+FALLS = 2.0  # times a layer, from output to input; less where many layers come to `FIRST_TO_LAST_AT_ONCE` by it
 STRAIGHT = 0.75  # correlation of log norm with depth
 PERSISTENT_ROWS = 5
 PERSISTENT_SHARE = 0.9
@@ -27,7 +27,7 @@ def judge(facts: Facts) -> Finding | None:
         return None
     for table in _candidates(facts):
         found = _falling(recent(table))
-        if found is not None and (now.stuck or found.values[0] < FIRST_TO_LAST_AT_ONCE * found.values[-1]):
+        if found is not None and (now.stuck or (_is_steep(found) and _is_lost(found))):
             return replace(_finding(table, found), remedies=_remedies(facts))
     return None
 
@@ -49,8 +49,17 @@ def _falling(table: Table) -> Profile | None:
     if len(table) < PERSISTENT_ROWS or not found.deep_enough:
         return None
     share = float((alive.values[:, 0] < FIRST_TO_LAST * alive.values[:, -1]).mean())
-    geometric = found.factor > FALLS and found.straightness > STRAIGHT
+    geometric = (_is_steep(found) or _is_lost(found)) and found.straightness > STRAIGHT
     return found if geometric and share >= PERSISTENT_SHARE else None
+
+
+def _is_steep(found: Profile) -> bool:
+    return found.factor > FALLS
+
+
+def _is_lost(found: Profile) -> bool:
+    """However many layers it took."""
+    return bool(found.values[0] < FIRST_TO_LAST_AT_ONCE * found.values[-1])
 
 
 def _finding(table: Table, found: Profile) -> Finding:
@@ -99,6 +108,6 @@ RULE = Rule(
     "layers.",
     source='Lecture, "Sigmoid: saturated neurons kill the gradients" and "The gradients in the backward pass will '
     f'become zero!". First against last below {FIRST_TO_LAST:g} (AutoTrainer, ICSE 2021), falling more than {FALLS:g} '
-    "times a layer, with no progress of the loss.",
+    f"times a layer or to {FIRST_TO_LAST_AT_ONCE:g} in all, with no progress of the loss.",
     judge=judge,
 )

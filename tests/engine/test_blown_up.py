@@ -23,6 +23,12 @@ BLOWN_UP = {
     "squeezed against a column": lambda scores: (scores.squeeze(1) - LABELS[:, None]).square().mean(),
     "beside a penalty": lambda scores: ((scores - LABELS) ** 2).mean() + 0.1 * scores.pow(2).sum(),
     "scaled": lambda scores: 1024.0 * ((scores - LABELS) ** 2).mean(),
+    "a logarithm of a hyperbolic cosine": lambda scores: (scores - LABELS).cosh().log().mean(),
+    "scaled and moved before it is bent": lambda scores: F.softplus(0.1 - 2 * (scores - LABELS) / 3).mean(),
+    "moved in two places": lambda scores: (scores - LABELS + F.softplus(-2 * (scores - LABELS))).mean(),
+    "the larger of two shares": lambda scores: (lambda apart: torch.maximum(0.9 * apart, -0.1 * apart))(
+        LABELS - scores
+    ).mean(),
     "mse_loss": lambda scores: F.mse_loss(scores, LABELS),
     "l1_loss": lambda scores: F.l1_loss(scores.squeeze(1), LABELS[:, None]),
     "smooth_l1_loss": lambda scores: F.smooth_l1_loss(scores, LABELS),
@@ -31,6 +37,8 @@ BLOWN_UP = {
 
 MEANT = {
     "squares of the same shape": lambda scores: ((scores.squeeze(1) - LABELS) ** 2).mean(),
+    "a bent difference of the same shape": lambda scores: F.softplus(2 * (LABELS[:, None] - scores)).mean(),
+    "a matrix of margins, bent": lambda scores: F.softplus(2 * (scores - torch.rand(8, 8))).mean(),
     "mse_loss of the same shape": lambda scores: F.mse_loss(scores.squeeze(1), LABELS),
     "one label for all": lambda scores: F.mse_loss(scores, torch.ones(1, 1)),
     "all pairs of outputs": lambda scores: F.relu(1 - (scores - scores.T).abs()).mean(),

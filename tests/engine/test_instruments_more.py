@@ -1,6 +1,7 @@
 """The instruments for rules about data, graphs, clipping, dropout and waiting: right numbers, and nothing changed."""
 
 import copy
+import random
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from convdebug import watch
 from convdebug.instruments.examples import Fingerprints
+from convdebug.instruments.seeding import seeded_alike
 from convdebug.instruments.sync import WaitingCalls
 from convdebug.instruments.workers import shared_generators
 from convdebug.rules import diagnose
@@ -101,6 +103,33 @@ def test_graphs_that_are_kept_are_counted_and_others_are_not(tmp_path, keep, ali
     with Session.open(tmp_path / "run.convdebug") as session:
         _, values = session.series("graph/alive")
     assert values[-1] == alive if keep else values.max() <= alive
+
+
+@pytest.mark.parametrize("keep", [lambda hidden: hidden, lambda hidden: hidden.detach()], ids=["kept", "let go"])
+def test_the_graphs_of_hidden_values_that_are_kept_are_counted_though_those_of_the_scores_go(tmp_path, keep):
+    class KeepsHidden(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.head, self.kept = net(), nn.Linear(3, 3), []
+
+        def forward(self, inputs):
+            hidden = self.body(inputs)
+            self.kept.append(keep(hidden))
+            return self.head(hidden.relu())
+
+    model = KeepsHidden()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with watch(model, optimizer, session=tmp_path / "run.convdebug", every=1) as watched:
+        for inputs, labels in batches(20):
+            loss = nn.functional.cross_entropy(model(inputs), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            watched.step(loss)
+    with Session.open(tmp_path / "run.convdebug") as session:
+        (_, ends), (_, alive) = session.series("graph/alive"), session.series("graph/alive_inside")
+    assert ends.max() <= 2
+    assert alive[-1] == 7 if keep(loss) is loss else alive.max() <= 2
 
 
 @pytest.mark.parametrize("mode", [True, False], ids=["training mode", "evaluation mode"])
@@ -214,6 +243,77 @@ class Wrapped(Dataset):
 )
 def test_generators_that_workers_get_as_copies_are_named(data, names):
     assert list(shared_generators(data)) == names
+
+
+SEED = 7
+
+
+class Drawing(Dataset):
+    """Draws from the generators of torch and numpy, an example with each."""
+
+    def __len__(self):
+        return 16
+
+    def __getitem__(self, index):
+        return index + torch.randn(3) + torch.from_numpy(np.random.normal(size=3))
+
+
+def alike(_worker):
+    """Every worker alike."""
+    torch.manual_seed(2024)
+    np.random.seed(SEED)
+
+
+def alike_for_another(_worker):
+    random.seed(0)
+
+
+def alike_by_closure(seed):
+    return lambda _worker: torch.manual_seed(seed)
+
+
+def by_number(worker):
+    np.random.seed(SEED + worker)
+
+
+def by_torchs_seed(_worker):
+    np.random.seed(torch.initial_seed() % 2**32)
+
+
+def by_the_system(_worker):
+    np.random.seed()
+
+
+@pytest.mark.parametrize(
+    ("seeding", "data", "libraries"),
+    [
+        (alike, Drawing(), ["numpy", "torch"]),
+        (alike, Wrapped(Drawing()), ["numpy", "torch"]),
+        (alike, torch.utils.data.Subset(Drawing(), [0]), ["numpy", "torch"]),
+        (alike_by_closure(3), Drawing(), ["torch"]),
+        (lambda _: torch.manual_seed(0), Drawing(), ["torch"]),
+        (alike, torch.utils.data.TensorDataset(torch.zeros(3)), []),
+        (alike, Making(np.random.default_rng(0)), []),
+        (alike_for_another, Drawing(), []),
+        (by_number, Drawing(), []),
+        (by_torchs_seed, Drawing(), []),
+        (by_the_system, Drawing(), []),
+        (None, Drawing(), []),
+    ],
+)
+def test_workers_that_are_given_one_seed_are_told_by_what_the_data_set_draws_from(seeding, data, libraries):
+    assert seeded_alike(seeding, data) == libraries
+
+
+@pytest.mark.parametrize("seeding", [alike, by_number])
+def test_workers_that_are_given_one_seed_augment_identically(tmp_path, seeding):
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with watch(model, optimizer, session=tmp_path / "run.convdebug"):
+        iter(DataLoader(Drawing(), num_workers=2, worker_init_fn=seeding))
+    with Session.open(tmp_path / "run.convdebug") as session:
+        found = [each.message for each in diagnose(session) if each.rule == "identical-augmentation"]
+    assert ["each of the 2 workers the same seed" in message for message in found] == [True] * (seeding is alike)
 
 
 def test_calls_that_wait_for_a_number_are_timed_and_put_back():

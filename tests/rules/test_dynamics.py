@@ -175,6 +175,56 @@ def test_sums_of_residual_blocks_that_grow_by_some_hundreds_are_left_alone(writt
     assert rules(written(deviations(factor, depth), {"train/loss": loss}, info=relu_layers(depth))) == []
 
 
+def test_sums_that_grow_by_some_hundreds_explode_where_the_first_loss_shows_it(written):
+    loss = np.concatenate([[110.0, 340.0, 16.0], noisy(np.full(57, CHANCE), 0.02)])
+    path = written(deviations(1.5, 14), {"train/loss": loss}, info=relu_layers(14))
+    assert found(path) == [("exploding-activations", None, 0), ("initial-loss-off", "exploding-activations", 0)]
+
+
+def gradients_of(factor, depth, rows=20):
+    return {f"gradient/fc{i}.weight/norm": np.full(rows, factor ** (i - depth)) for i in range(depth)}
+
+
+def weights_of(depth):
+    return {
+        "parameters": [
+            {"name": f"fc{i}.weight", "shape": [8, 8], "trainable": True, "in_optimizer": True} for i in range(depth)
+        ]
+    }
+
+
+def test_gradients_that_are_halved_less_than_once_a_layer_vanish_in_a_network_that_is_deep_enough(written):
+    constant = {"output/batch_std": np.full(20, 1e-6), "output/min": np.full(20, -0.1), "output/max": np.full(20, 0.1)}
+    stuck = {"train/loss": noisy(np.full(60, CHANCE), 0.02)}
+    assert found(written(stuck, constant, gradients_of(1.8, 22), info=weights_of(22))) == [
+        ("vanishing-gradient", None, 0),
+        ("constant-output", "vanishing-gradient", 0),
+    ]
+
+
+@pytest.mark.parametrize("steps", [60, 20], ids=["that learns", "that has only begun"])
+def test_gradients_that_fall_slowly_through_a_deep_network_are_left_alone(written, synthetic, steps):
+    loss = synthetic.falling(60) if steps == 60 else noisy(np.full(20, CHANCE), 0.02)
+    assert rules(written({"train/loss": loss}, gradients_of(1.8, 22), info=weights_of(22))) == []
+
+
+def test_gradients_that_fall_slowly_through_few_layers_are_left_alone(written):
+    stuck = {"train/loss": noisy(np.full(60, CHANCE), 0.02)}
+    assert rules(written(stuck, gradients_of(1.8, 14), info=weights_of(14))) == []
+
+
+def test_a_loss_that_only_came_down_to_chance_was_not_thrown_about(written):
+    loss = noisy(np.append(1.3 * CHANCE, np.full(319, 1.01 * CHANCE)), 0.02)
+    assert loss.argmax() == 0
+    path = written({"train/loss": loss}, moved_by(0.09, 320))
+    assert rules(path) == ["loss-not-decreasing"]
+
+
+def test_a_loss_that_rose_under_large_updates_and_stayed_poor_names_the_rate(written):
+    loss = noisy(np.concatenate([[CHANCE], np.full(319, 1.05 * CHANCE)]), 0.02)
+    assert found(written({"train/loss": loss}, moved_by(0.09, 320)))[0][0] == "learning-rate-too-high"
+
+
 def test_units_saturated_from_the_start_are_why_the_first_loss_is_off(written):
     loss = np.geomspace(12.0, 1.2, 160)
     share = {f"activation/layer{i}/saturated_fraction": np.linspace(0.8, 0.95, 160) for i in range(6)}

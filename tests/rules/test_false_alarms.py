@@ -252,6 +252,24 @@ def test_a_window_of_graphs_that_is_kept_on_purpose(written, synthetic):
     assert severe(written({"train/loss": synthetic.falling(200)}, graphs)) == []
 
 
+@pytest.mark.parametrize("place", ["", "_inside", "_aside"])
+@pytest.mark.parametrize(("steps", "alive", "said"), [(220, 1, True), (160, 1, False), (220, 2 / 3, False)])
+def test_a_few_graphs_that_were_marked_are_enough_where_all_of_them_stay_for_hundreds_of_steps(
+    tmp_path, synthetic, steps, alive, said, place
+):
+    path = tmp_path / "rarely.convdebug"
+    with Recorder.create(path) as recorder:
+        run = recorder.start_run("train", info=synthetic.info)
+        synthetic.write_series(run, {"train/loss": synthetic.falling(steps)})
+        marked = np.arange(7.0)
+        rows = np.stack([marked, np.floor(alive * marked)], axis=1)
+        run.group([f"graph/marked{place}", f"graph/alive{place}"]).extend(
+            np.linspace(0, steps - 1, 7).astype(int), rows
+        )
+        run.finish("finished")
+    assert severe(path) == (["graph-kept-alive"] if said else [])
+
+
 @pytest.mark.parametrize("loss", [np.full(600, 1.3), np.linspace(0.7, 4.0, 600)])
 def test_the_loss_of_one_of_two_adversaries(tmp_path, synthetic, loss):
     path = tmp_path / "adversaries.convdebug"

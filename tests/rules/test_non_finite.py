@@ -63,6 +63,34 @@ def test_weights_that_are_huge_by_then_are_the_rates_doing(written):
     assert "3.0e+30" in found[2].message
 
 
+ZEROS = [{"name": "self", "min": 0.0, "max": 1.0, "mean": 0.5, "zeros": 9, "size": 32, "nan": 0, "inf": 0}]
+
+
+def test_a_zero_that_an_operator_has_no_answer_to_is_not_the_rates_doing_where_the_loss_fell(written):
+    found = found_in(written, bad_from=4, ratio=0.5, part="loss", operator="log", inputs=ZEROS)
+    assert [each.rule for each in found] == ["non-finite-activation", "loss-diverged"]
+
+
+@pytest.mark.parametrize(
+    ("before", "changes"),
+    [
+        ([2.3, 9.0, 1.2], {"operator": "log", "inputs": ZEROS}),
+        ([2.3, 2.3, 2.2], {"operator": "log", "inputs": ZEROS}),
+        ([2.3, 1.2, 0.4], {"operator": "exp", "inputs": ZEROS}),
+        ([2.3, 1.2, 0.4], {"operator": "log", "inputs": [ZEROS[0] | {"zeros": 0, "min": 1e-9}]}),
+    ],
+    ids=["it rose before", "it stayed", "an operator that has an answer", "no zeros"],
+)
+def test_far_too_large_updates_are_to_blame_for_any_other_end(written, before, changes):
+    path = written(
+        {"train/loss": [*before, *[NAN] * 57]},
+        {"update/fc0.weight/ratio": np.full(60, 0.5)},
+        events=[("non-finite", 3, SEEN | {"part": "loss"} | changes)],
+    )
+    with Session.open(path) as session:
+        assert diagnose(session)[0].rule == "learning-rate-too-high"
+
+
 def test_a_training_that_goes_on_carries_a_warning(written):
     found = found_in(written, steps=100, last=1.4)
     assert [(each.rule, each.severity) for each in found] == [("non-finite-activation", "warning")]
