@@ -234,8 +234,6 @@ RULED_OUT_BY: dict[str, tuple[str, ...]] = {
 }
 
 OF_UPDATES = ("learning-rate-too-high", "gradients-accumulate")  # what is ill at step 0 is not their work
-NO_NUMBERS = ("non-finite-activation", "non-finite-gradient", "non-finite-update")
-ENDS_AT_ONCE = 1  # the last step at which what makes no numbers stands before a first loss that is only too high
 WITHOUT_ONSET = ("loss-not-decreasing", "loss-plateau")  # seen from the start, whenever their cause set in
 SLACK_STEPS = 20  # an onset is known no better than instruments and medians allow
 
@@ -311,19 +309,9 @@ def _from_root_to_leaf(root: str | None, diagnoses: list[Diagnosis], groups: Map
         yield from _from_root_to_leaf(child.rule, diagnoses, groups)
 
 
-def _rank(diagnosis: Diagnosis, diagnoses: list[Diagnosis], groups: Mapping[str, str]) -> tuple[int, int, int, int]:
-    """Severity, group, step; a first loss stands behind what ended the training before the loss could be lowered."""
+def _rank(diagnosis: Diagnosis, diagnoses: list[Diagnosis], groups: Mapping[str, str]) -> tuple[int, int, int]:
     severity = SEVERITIES.index(_worst_in_tree(diagnosis, diagnoses))
-    group = GROUPS.index(groups[diagnosis.rule])
-    ends = [GROUPS.index(groups[each.rule]) for each in diagnoses if _ends_at_once(each)]
-    if diagnosis.rule != "initial-loss-off" or not ends:
-        return severity, group, 0, diagnosis.first_step
-    return severity, max(group, *ends), 1, diagnosis.first_step
-
-
-def _ends_at_once(each: Diagnosis) -> bool:
-    root = each.caused_by is None and each.severity == "error"
-    return root and each.rule in NO_NUMBERS and each.first_step <= ENDS_AT_ONCE
+    return severity, GROUPS.index(groups[diagnosis.rule]), diagnosis.first_step
 
 
 def _worst_in_tree(root: Diagnosis, diagnoses: list[Diagnosis]) -> str:

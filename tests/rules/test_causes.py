@@ -63,23 +63,6 @@ def test_roots_are_ordered_by_the_worst_of_their_tree_then_group_then_step():
     ]
 
 
-@pytest.mark.parametrize("rule", ["non-finite-gradient", "non-finite-activation", "non-finite-update"])
-def test_a_first_loss_that_is_too_high_stands_behind_what_ends_the_training_at_once(rule):
-    found = order(diagnosis("initial-loss-off"), diagnosis("loss-diverged", first_step=1), diagnosis(rule))
-    assert found == [(rule, None), ("loss-diverged", rule), ("initial-loss-off", None)]
-
-
-def test_a_first_loss_stands_before_what_ends_the_training_later_or_not_at_all():
-    later = order(diagnosis("initial-loss-off"), diagnosis("non-finite-gradient", first_step=40))
-    recovered = order(diagnosis("initial-loss-off"), diagnosis("non-finite-gradient", "warning"))
-    assert [found[0][0] for found in (later, recovered)] == ["initial-loss-off"] * 2
-
-
-def test_data_and_implementation_stand_before_what_ends_the_training_at_once():
-    found = order(diagnosis("non-finite-gradient"), diagnosis("initial-loss-off"), diagnosis("label-out-of-range"))
-    assert found[0][0] == "label-out-of-range"
-
-
 def test_an_info_is_no_excuse_for_an_error():
     found = order(diagnosis("inputs-not-scaled", "info"), diagnosis("learning-rate-too-high"))
     assert found == [("learning-rate-too-high", None), ("inputs-not-scaled", None)]
