@@ -1,11 +1,12 @@
 """What `convdebug run` costs a script: the same script bare, bare once more, and watched, in turns of twenty steps.
 
-    python benchmarks/run.py [--steps 400] [--rounds 3] [--threads 1]
+    python benchmarks/run.py [--steps 400] [--rounds 3] [--threads 1] [--only conv]
 
 The processes live side by side and only one of them steps at a time, so that whatever else the machine does falls on
 all. The second bare one is the control: two processes of the same program differ by some percent, for where their
 memory happens to lie. Wall time and the training thread's processor time (which other programs disturb less), over all
-steps of a run from its first one on, and over all but the first turn, which holds what is done once.
+steps of a run from its first one on, and over all but the first turn, which holds what is done once. The watched one is
+compared with the mean of both bare ones, over sums and turn by turn (the middle one, which a disturbed turn cannot move).
 """
 
 from __future__ import annotations
@@ -126,10 +127,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=list(SCRIPTS))
     parser.add_argument("--threads", type=int, default=1, help="of torch, in each process; 0: as many as torch takes")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for name, text in SCRIPTS.items():
+            if options.only not in (None, name):
+                continue
             script = Path(folder) / f"{name}.py"
             script.write_text(BEGIN + text + LOOP)
             print(f"{name}: {options.steps} steps, {options.rounds} rounds", flush=True)
@@ -139,16 +143,31 @@ def main() -> None:
 def report(rounds: list[list[list[tuple[float, float]]]]) -> None:
     bare_ms = [1000 * wall / TURN for bare, _again, _watched in rounds for wall, _processor in bare]
     print(f"  bare step {statistics.median(bare_ms):.1f} ms (median)")
-    for name, which in (("watched", 2), ("bare once more", 1)):
+    for name, which, others in (("watched", 2, (0, 1)), ("bare once more", 1, (0,))):
         for what, first in (("all steps", 0), ("without the first twenty", 1)):
-            ratios = [[_ratio(ways[which][first:], ways[0][first:], kind) for kind in (0, 1)] for ways in rounds]
+            ratios = [[_ratio(ways, which, others, first, kind) for kind in (0, 1)] for ways in rounds]
             wall, processor = (statistics.median(each[kind] for each in ratios) for kind in (0, 1))
             spread = ", ".join(f"{each[0]:.3f}" for each in ratios)
-            print(f"  {name + ', ' + what:38} wall {wall:.3f} x ({spread}), processor {processor:.3f} x")
+            print(f"  {name + ', ' + what:40} wall {wall:.3f} x ({spread}), processor {processor:.3f} x")
+        middle = [statistics.median(_of_turns(rounds, which, others, kind)) for kind in (0, 1)]
+        print(f"  {name + ', the middle one of all turns':40} wall {middle[0]:.3f} x, processor {middle[1]:.3f} x")
 
 
-def _ratio(one: list[tuple[float, float]], other: list[tuple[float, float]], kind: int) -> float:
-    return sum(turn[kind] for turn in one) / sum(turn[kind] for turn in other)
+def _ratio(ways: list[list[tuple[float, float]]], which: int, others: tuple[int, ...], first: int, kind: int) -> float:
+    """The seconds of all turns from `first` on, over the mean of the others' seconds."""
+    one, *rest = (sum(turn[kind] for turn in ways[each][first:]) for each in (which, *others))
+    return one / statistics.mean(rest)
+
+
+def _of_turns(
+    rounds: list[list[list[tuple[float, float]]]], which: int, others: tuple[int, ...], kind: int
+) -> list[float]:
+    """The same of each turn by itself: what disturbs a few turns does not move their middle."""
+    return [
+        ways[which][turn][kind] / statistics.mean(ways[each][turn][kind] for each in others)
+        for ways in rounds
+        for turn in range(len(ways[which]))
+    ]
 
 
 if __name__ == "__main__":
