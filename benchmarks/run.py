@@ -6,7 +6,7 @@ The processes live side by side and only one of them steps at a time, so that wh
 all. The second bare one is the control: two processes of the same program differ by some percent, for where their
 memory happens to lie. Wall time and the training thread's processor time (which other programs disturb less), over all
 steps of a run from its first one on, and over all but the first turn, which holds what is done once. The watched one is
-compared with the mean of both bare ones, over sums and turn by turn (the middle one, which a disturbed turn cannot move).
+compared with the mean of both bare ones, in sums and turn by turn (the middle one, which no single turn moves).
 """
 
 from __future__ import annotations
