@@ -1,11 +1,11 @@
-"""Looks for random generators that all workers of a DataLoader have in the same state: copies, or seeded alike."""
+"""Looks for random generators that the workers of a DataLoader get as copies in the same state."""
 
 from __future__ import annotations
 
 import functools
 import random
 from collections.abc import Callable, Iterator
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,10 +13,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from .instrument import Instrument, Moment, Scene
-from .seeding import BEFORE_WORKERS, DEEPEST, MOST_ITEMS, names_in, seeded_alike
 
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random, torch.Generator)
+DEEPEST = 4
+MOST_ITEMS = 16
 RESEEDING = frozenset({"get_worker_info", "manual_seed", "seed", "set_state", "setstate", "default_rng", "RandomState"})
+BEFORE_WORKERS = frozenset({"__init__", "__post_init__", "__new__", "__len__", "__repr__"})
 
 Told = Callable[[DataLoader], None]
 _listeners: list[Told] = []
@@ -50,10 +52,7 @@ def _wrapped(original: Any) -> Any:
 
 
 class Workers(Instrument):
-    """The event `workers` {workers, generators}, once for each data set whose generators its workers share by copy.
-
-    {workers, seeded} where the `worker_init_fn` gives all of them one seed: the libraries that the data set draws from.
-    """
+    """The event `workers` {workers, generators}, once for each data set whose generators its workers share by copy."""
 
     name: ClassVar[str] = "workers"
     weight: ClassVar[float] = 0.05
@@ -68,20 +67,16 @@ class Workers(Instrument):
 
     def _hear(self, loader: DataLoader) -> None:
         """Inside the user's code: looks at attributes only, draws nothing, and never raises."""
-        if loader.num_workers < 2 or id(loader.dataset) in self._seen:
+        if loader.num_workers < 2 or loader.worker_init_fn is not None or id(loader.dataset) in self._seen:
             return
         self._seen.add(id(loader.dataset))
-        seeding = loader.worker_init_fn
         try:
-            names = sorted(set(shared_generators(loader.dataset))) if seeding is None else []
-            seeded = seeded_alike(seeding, loader.dataset)
+            names = sorted(set(shared_generators(loader.dataset)))
         except Exception as problem:  # a property of the user's data set that raises must not end its training
             self.scene.run.event("note", self._step, text=f"workers were not looked at: {type(problem).__name__}")
             return
         if names:
             self.scene.run.event("workers", self._step, workers=loader.num_workers, generators=names)
-        if seeded:
-            self.scene.run.event("workers", self._step, workers=loader.num_workers, seeded=seeded)
 
     def record(self, moment: Moment) -> None:
         self._step = moment.step
@@ -110,7 +105,7 @@ def shared_generators(owner: Any, path: str = "", depth: int = 0) -> Iterator[st
 def _draws_from(kind: type, name: str) -> bool:
     """Whether a method of the class mentions the attribute, and none gives generators a new state."""
     mentioned = [
-        set(names_in(value.__code__))
+        set(_names(value.__code__))
         for base in kind.__mro__
         for method, value in vars(base).items()
         if isinstance(value, FunctionType) and method not in BEFORE_WORKERS and _is_called(kind, method, value)
@@ -121,4 +116,11 @@ def _draws_from(kind: type, name: str) -> bool:
 def _is_called(kind: type, method: str, value: FunctionType) -> bool:
     """Whether the class has this very method, or one that calls what it overrides."""
     own = getattr(kind, method, None)
-    return own is value or (isinstance(own, FunctionType) and "super" in set(names_in(own.__code__)))
+    return own is value or (isinstance(own, FunctionType) and "super" in set(_names(own.__code__)))
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for part in code.co_consts:
+        if isinstance(part, CodeType):
+            yield from _names(part)

@@ -6,11 +6,11 @@ from convdebug_sessions import Event, Remedy
 
 
 def judge(facts: Facts) -> Finding | None:
-    """Proven by two workers on one example (check `data`), else a generator that every worker has in one state."""
+    """Proven by two workers on one example (check `data`), else a generator that every worker gets a copy of."""
     proofs = [event for event in facts.survey("workers") if "identical" in event.data]
     if proofs:
         return _proven(proofs[-1]) if proofs[-1].data["identical"] else None
-    held = [event for event in facts.events("workers") if event.data.get("generators") or event.data.get("seeded")]
+    held = [event for event in facts.events("workers") if event.data.get("generators")]
     return _suspected(held[-1]) if held else None
 
 
@@ -25,29 +25,22 @@ def _proven(event: Event) -> Finding:
 
 
 def _suspected(event: Event) -> Finding:
-    workers, names = int(event.data.get("workers") or 0), list(event.data.get("generators") or ())
-    seeded = list(event.data.get("seeded") or ())
+    workers, names = int(event.data.get("workers") or 0), list(event.data["generators"])
     step = event.step or 0
-    if names:
-        why = (
-            f"The data set keeps its own random generator ({', '.join(names[:3])}) and draws from it for each example. "
-        )
-        why += f"Each of the {workers} workers gets a copy in the same state"
-    else:
-        why = f"The data set draws from the generator of {' and '.join(seeded)}, and the worker_init_fn gives each of "
-        why += f"the {workers} workers the same seed"
     return Finding(
         "warning",
-        f"{why}, in every epoch again: they all draw the same random numbers.",
+        f"The data set keeps its own random generator ({', '.join(names[:3])}) and draws from it for each example. "
+        f"Each of the {workers} workers gets a copy in the same state, in every epoch again: they all draw the same "
+        "random numbers.",
         first_step=step,
         last_step=step,
-        evidence={"workers": float(workers), "generators": float(len(names or seeded))},
+        evidence={"workers": float(workers), "generators": float(len(names))},
         remedies=REMEDIES,
     )
 
 
 REMEDIES = (
-    Remedy("Seed the generator in each worker by its number: worker_init_fn, or lazily from get_worker_info().seed."),
+    Remedy("Seed the generator in each worker: worker_init_fn, or lazily from get_worker_info().seed."),
     Remedy("Or draw from torch's global generator, which is seeded differently in each worker and epoch."),
 )
 
@@ -64,7 +57,6 @@ RULE = Rule(
     remedies="Seed per worker, or use torch's global generator.",
     source='Lecture, "Data Augmentation"; reported many times for numpy generators in PyTorch data sets. Proven where '
     "the check `data` finds two workers that change the same example alike twice in a row; else a generator among the "
-    "data set's own attributes that its __getitem__ draws from, two workers or more and no worker_init_fn; or a "
-    "worker_init_fn that seeds with a fixed number what the data set draws from.",
+    "data set's own attributes that its __getitem__ draws from, two workers or more and no worker_init_fn.",
     judge=judge,
 )

@@ -1,7 +1,6 @@
 """The instruments for rules about data, graphs, clipping, dropout and waiting: right numbers, and nothing changed."""
 
 import copy
-import random
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from convdebug import watch
 from convdebug.instruments.examples import Fingerprints
-from convdebug.instruments.seeding import seeded_alike
 from convdebug.instruments.sync import WaitingCalls
 from convdebug.instruments.workers import shared_generators
 from convdebug.rules import diagnose
@@ -243,77 +241,6 @@ class Wrapped(Dataset):
 )
 def test_generators_that_workers_get_as_copies_are_named(data, names):
     assert list(shared_generators(data)) == names
-
-
-SEED = 7
-
-
-class Drawing(Dataset):
-    """Draws from the generators of torch and numpy, an example with each."""
-
-    def __len__(self):
-        return 16
-
-    def __getitem__(self, index):
-        return index + torch.randn(3) + torch.from_numpy(np.random.normal(size=3))
-
-
-def alike(_worker):
-    """Every worker alike."""
-    torch.manual_seed(2024)
-    np.random.seed(SEED)
-
-
-def alike_for_another(_worker):
-    random.seed(0)
-
-
-def alike_by_closure(seed):
-    return lambda _worker: torch.manual_seed(seed)
-
-
-def by_number(worker):
-    np.random.seed(SEED + worker)
-
-
-def by_torchs_seed(_worker):
-    np.random.seed(torch.initial_seed() % 2**32)
-
-
-def by_the_system(_worker):
-    np.random.seed()
-
-
-@pytest.mark.parametrize(
-    ("seeding", "data", "libraries"),
-    [
-        (alike, Drawing(), ["numpy", "torch"]),
-        (alike, Wrapped(Drawing()), ["numpy", "torch"]),
-        (alike, torch.utils.data.Subset(Drawing(), [0]), ["numpy", "torch"]),
-        (alike_by_closure(3), Drawing(), ["torch"]),
-        (lambda _: torch.manual_seed(0), Drawing(), ["torch"]),
-        (alike, torch.utils.data.TensorDataset(torch.zeros(3)), []),
-        (alike, Making(np.random.default_rng(0)), []),
-        (alike_for_another, Drawing(), []),
-        (by_number, Drawing(), []),
-        (by_torchs_seed, Drawing(), []),
-        (by_the_system, Drawing(), []),
-        (None, Drawing(), []),
-    ],
-)
-def test_workers_that_are_given_one_seed_are_told_by_what_the_data_set_draws_from(seeding, data, libraries):
-    assert seeded_alike(seeding, data) == libraries
-
-
-@pytest.mark.parametrize("seeding", [alike, by_number])
-def test_workers_that_are_given_one_seed_augment_identically(tmp_path, seeding):
-    model = net()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    with watch(model, optimizer, session=tmp_path / "run.convdebug"):
-        iter(DataLoader(Drawing(), num_workers=2, worker_init_fn=seeding))
-    with Session.open(tmp_path / "run.convdebug") as session:
-        found = [each.message for each in diagnose(session) if each.rule == "identical-augmentation"]
-    assert ["each of the 2 workers the same seed" in message for message in found] == [True] * (seeding is alike)
 
 
 def test_calls_that_wait_for_a_number_are_timed_and_put_back():
