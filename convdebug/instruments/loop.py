@@ -14,13 +14,20 @@ from .stepping import held_parameters
 from .table import Table
 from .unused import Unused
 
-SERIES = ("loop/backwards", "loop/steps", "loop/scaler_asked", "loop/scaler_skipped", "loop/unused")
-OFTEN = 64
+SERIES = (
+    "loop/backwards",
+    "loop/steps",
+    "loop/scaler_asked",
+    "loop/scaler_skipped",
+    "loop/unused",
+    "loop/steps_after_unused",
+)
+LOOK_EVERY = 64
 """The parameters are looked for anew every so many steps."""
 
 
 class LoopCounts(Hearer):
-    """`loop/{backwards,steps,scaler_asked,scaler_skipped,unused}`, each counted from the start of the run.
+    """`loop/{backwards,steps,scaler_asked,scaler_skipped,unused,steps_after_unused}`, each counted from the start.
 
     At the end the event `loop` with the same numbers and `optimizers`, each with its name, the steps it made, and
     the parameters that it alone holds: a loop that never steps may end before there is any row. The run's info names
@@ -44,7 +51,7 @@ class LoopCounts(Hearer):
     def arm(self, moment: Moment) -> None:
         super().arm(moment)
         if moment.step >= self._look_again:
-            self._look_again = moment.step + OFTEN
+            self._look_again = moment.step + LOOK_EVERY
             self._unused.look_at(self.scene.parameters)
 
     def backward_begins(self) -> None:
@@ -97,7 +104,7 @@ class LoopCounts(Hearer):
 
     def record(self, moment: Moment) -> None:
         self.scene.tell(optimizers=[type(optimizer).__name__ for optimizer in self.scene.optimizers])
-        counts = (self.backwards, self.steps, self.asked, self.skipped, self._unused.count)
+        counts = (self.backwards, self.steps, self.asked, self.skipped, self._unused.count, self._unused.steps)
         self.table.append(moment.step, SERIES, counts)
 
     def finish(self) -> None:
@@ -110,6 +117,7 @@ class LoopCounts(Hearer):
                 scaler_asked=self.asked,
                 scaler_skipped=self.skipped,
                 unused=self._unused.count,
+                steps_after_unused=self._unused.steps,
                 optimizers=[self._described(optimizer) for optimizer in self.scene.optimizers],
             )
         super().finish()

@@ -26,7 +26,7 @@ EVALUATION = (
     "evaluation/training",
     "evaluation/batches",
 )
-OFTEN = 64
+LOOK_EVERY = 64
 """The modules are looked for anew every so many steps."""
 
 
@@ -110,7 +110,7 @@ class Modes(Hearer):
         super().arm(moment)
         self._due, self._now, self._root = True, None, False
         if moment.step >= self._look_again:
-            self._look_again = moment.step + OFTEN
+            self._look_again = moment.step + LOOK_EVERY
             held = held_parameters(self.scene.optimizers) if self.scene.optimizers else None
             self._modal = modal_modules(self.scene.inner, held)
         if self._hook is None and self.hearable and self._modal:
@@ -210,4 +210,4 @@ class Modes(Hearer):
 def _examples(inputs: Any) -> int:
     """How many the model is given, 0 where that cannot be told."""
     tensor = first_tensor(inputs)
-    return int(tensor.shape[0]) if tensor is not None and tensor.dim() else 0
+    return int(tensor.shape[0]) if tensor is not None and not tensor.is_nested and tensor.dim() else 0

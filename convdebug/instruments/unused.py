@@ -11,21 +11,22 @@ from .pending import Mark, mark_of
 
 
 class Unused:
-    """`count`: the passes that were thrown away, each on a batch of its own.
+    """`count`: the passes that were thrown away, each on a batch of its own; `steps` before which some were.
 
     The first, the middle and the last trained parameter are looked at. Several passes on one batch belong together
     (attacks, gradients of single examples), as do those inside an optimizer's step (a closure). A gradient that the
-    loop put there itself may be made of all passes since the last step: then none of these counts.
+    loop wrote before a step may be made of all passes since the last step: then none of these counts. One that it
+    wrote between two passes is thrown away only if it is zero now: it may have been clipped.
     """
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count = self.steps = 0
         self._chosen: list[nn.Parameter] = []
         self._marks: list[Mark] = []
-        self._before: list[Mark] = []
         self._waiting = self._thrown = 0
         self._fetched = 0
         self._inside = False
+        self._before: list[Mark] = []
 
     def look_at(self, parameters: Sequence[tuple[str, nn.Parameter]]) -> None:
         """The parameters of the model: choose those to look at."""
@@ -36,7 +37,7 @@ class Unused:
     def backward_begins(self) -> None:
         """Look whether what the passes before it gave was zeroed in the meantime."""
         self._before = self._look()
-        if self._before != self._marks and not self._inside:
+        if self._before != self._marks and not self._inside and all(map(_is_zeroed, self._chosen)):
             if Fetched.count > self._fetched:
                 self._thrown += self._waiting
             self._waiting = 0
@@ -50,8 +51,9 @@ class Unused:
 
     def step_begins(self) -> None:
         """An optimizer uses what there is."""
-        made = any(now and then and now[0] != then[0] for now, then in zip(self._look(), self._marks, strict=True))
-        self.count += 0 if made else self._thrown
+        if self._thrown and self._look() == self._marks:
+            self.count += self._thrown
+            self.steps += 1
         self._waiting = self._thrown = 0
         self._inside = True
 
@@ -62,3 +64,9 @@ class Unused:
 
     def _look(self) -> list[Mark]:
         return [mark_of(parameter.grad) for parameter in self._chosen]
+
+
+def _is_zeroed(parameter: nn.Parameter) -> bool:
+    """Whether a parameter's gradient is gone or zero; one on a device is not waited for."""
+    gradient = parameter.grad
+    return gradient is None or (gradient.device.type == "cpu" and not gradient.any())

@@ -19,6 +19,7 @@ STEPS_ARE_SMALL = 0.9  # share of the measured steps that have to be too small
 STILL_POOR = 0.7  # of chance; below, the network is good already and small steps may be meant
 ACCURACY_MOVED = 0.03
 LONGEST_WARM_UP = 10_000  # steps, that of BERT and of the vision transformers
+ENOUGH_OF_A_TRAINING = 1000  # rows of a run without a plan that ended in its warm-up, which may have been a trial
 LEAST_OF_A_TRAINING = 100  # steps; a run that ends sooner in its warm-up was a trial
 SHARE_OF_PLAN = 0.5  # a warm-up that lasts longer is most of the training
 
@@ -103,9 +104,10 @@ def _finding(facts: Facts, loss: Curve, usual: float) -> Finding:
 def _warm_up_finding(facts: Facts, loss: Curve, usual: float) -> Finding:
     rates = facts.curve("train/lr").finite().values
     first, last = level(loss.values[:5]), level(loss.values[-20:])
+    trial = not facts.info.get("steps_planned") and len(loss) < ENOUGH_OF_A_TRAINING
     return Finding(
-        "warning",
-        f"The warm-up does not end: after {len(loss)} steps the learning rate has risen to {number(rates[-1])} only, "
+        "info" if trial else "warning",
+        f"The warm-up had not ended after {len(loss)} steps: the learning rate has risen to {number(rates[-1])} only, "
         f"and the loss has barely moved ({first:.4f} at the start, {last:.4f} now); {ratio_text(usual)}.",
         first_step=int(loss.steps[0]),
         last_step=int(loss.steps[-1]),

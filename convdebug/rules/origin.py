@@ -11,10 +11,10 @@ LARGE_WEIGHT = 1e3  # weights of networks that train stay below 10
 LARGE_VALUE = 1e4  # raw pixels are 255
 SHOWN_ROWS = 8
 PRODUCED = ("forward", "backward")
-UNDEFINED_AT_ZERO = frozenset(
-    {"log", "log2", "log10", "xlogy", "div", "reciprocal", "sqrt", "rsqrt", "pow", "norm", "linalg_vector_norm"}
-)
+UNDEFINED_AT_ZERO = frozenset({"log", "log2", "log10", "div", "reciprocal", "sqrt", "rsqrt", "pow", "norm"})
 """Operators that have no value, or no derivative, where they are given a zero."""
+HARMLESS_ZERO = {"div": "self", "pow": "exponent"}
+"""The input of such an operator that may be zero."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,10 @@ class Origin:
     @property
     def is_given_zero(self) -> bool:
         """The operator was given exact zeros and has no answer to them, whatever the weights."""
-        return self.operator in UNDEFINED_AT_ZERO and any(each.get("zeros") for each in self.inputs)
+        operator = (self.operator or "").removeprefix("linalg_vector_")
+        harmless = HARMLESS_ZERO.get(operator)
+        given = any(each.get("zeros") for each in self.inputs if each.get("name") != harmless)
+        return given and operator in UNDEFINED_AT_ZERO
 
     @property
     def where(self) -> str:

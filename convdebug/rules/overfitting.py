@@ -122,7 +122,7 @@ def _finding(facts: Facts, gap: Gap) -> Finding:
     slight = _is_slight(facts, gap)
     meaning = "The network memorizes its training examples."
     if slight:
-        meaning = "Against the loss at the start the gap is slight."
+        meaning = "Against what knowing little costs that is slight."
     if meant:
         meaning = "With so few examples that is what one expects."
     return Finding(
@@ -145,9 +145,11 @@ def _is_slight(facts: Facts, gap: Gap) -> bool:
     """Whether validation rose little and lies hardly above training, measured by what knowing little costs."""
     chance, first = chance_loss(facts), float(facts.curve("val/loss").finite().values[0])
     apart = gap.training_accuracy - gap.validation_accuracy
-    little = SLIGHT * (chance if math.isfinite(chance) else first)
+    known = math.isfinite(chance)
+    little = SLIGHT * (chance if known else first)
     below = min(gap.best, gap.training_now)
-    return gap.validation - below < little and not apart > ACCURACY_GAP
+    far = not known and gap.validation > FAR_ABOVE * gap.best  # the first loss may be an offset that says nothing
+    return gap.validation - below < little and not far and not apart > ACCURACY_GAP
 
 
 def _seen(gap: Gap) -> str:
@@ -198,7 +200,8 @@ RULE = Rule(
     f"Validation loss above {VALIDATION_ROSE} × its best at two evaluations while training fell below {TRAINING_FELL} "
     f"×, accuracies more than {ACCURACY_GAP} apart and validation accuracy no longer rising (or its loss above 1.5 × "
     f"the best). Or {ALL_RIGHT:.0%} of the training examples right, accuracies more than {WIDE_GAP} apart, and "
-    f"validation accuracy and loss at a standstill. Info where validation lies less than {SLIGHT:.0%} of chance (of "
-    "the first validation loss where chance is unknown) above its best and above training.",
+    f"validation accuracy and loss at a standstill. Info where validation lies less than {SLIGHT:.0%} of chance above "
+    "its best and above training (where chance is unknown: of the first validation loss, and at less than "
+    f"{FAR_ABOVE} × the best).",
     judge=judge,
 )

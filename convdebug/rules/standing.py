@@ -3,7 +3,7 @@
 import numpy as np
 
 from convdebug.rules.facts import Facts, Table, remembered
-from convdebug.rules.rule import Finding, Rule
+from convdebug.rules.rule import SEVERITIES, Finding, Rule
 from convdebug.rules.training import progress
 from convdebug.rules.unregistered import judge_unregistered
 from convdebug_sessions import Event, Remedy
@@ -12,7 +12,7 @@ ENOUGH_ROWS = 5  # measured steps
 ENOUGH_STEPS = 5
 ENOUGH_UNUSED = 50  # steps in which a layer was not used at all; it may have its turn later
 NAMED = 3
-ROWS_SINCE_THAWED = 2  # measured updates of exactly zero, before parameters are taken to stand still again
+STEPS_SINCE_THAWED = 30  # before parameters are taken to stand still again: another optimizer may step now and then
 HEAD = 1 / 3  # of the layers: so few that are trained, at the end of the network, are a head on frozen features
 
 
@@ -72,7 +72,9 @@ def _listed(names: list[str]) -> str:
 
 def judge_missing(facts: Facts) -> Finding | None:
     """Parameters of the model that nobody moves; else tensors that the model does not know to be its own."""
-    found, unregistered = _judge_thawed(facts) or _judge_parameters(facts), judge_unregistered(facts)
+    own = [each for each in (_judge_thawed(facts), _judge_parameters(facts)) if each is not None]
+    found = min(own, key=lambda each: SEVERITIES.index(each.severity), default=None)
+    unregistered = judge_unregistered(facts)
     return found if unregistered is None or (found is not None and found.severity == "error") else unregistered
 
 
@@ -106,10 +108,12 @@ def _judge_thawed(facts: Facts) -> Finding | None:
     """Parameters that were frozen and are thawed now, which says that they are to be trained; nobody moves them."""
     events = facts.events("membership")
     thawed = set(events[-1].data.get("thawed", ())) if events else set()
-    if not thawed:
+    if not thawed or facts.info.get("other_optimizer"):
         return None
     place = next(number for number, event in enumerate(events) if thawed & set(event.data.get("thawed", ())))
     frozen, since = (events[max(0, place - back)].step or 0 for back in (1, 0))
+    if facts.run.steps - since < STEPS_SINCE_THAWED:
+        return None
     still = _stood_since(facts, frozen) & _ever_received(facts.table("gradient", "norm").since(frozen))
     missing = [name for name in _order(facts) if name in thawed & still]
     if not missing:
@@ -131,7 +135,7 @@ def _stood_since(facts: Facts, step: int) -> set[str]:
     """Those whose updates since then were exactly 0; while a parameter is frozen nothing is measured of it."""
     ratios = facts.table("update", "ratio").since(step)
     known = ~np.isnan(ratios.values)
-    still = (known.sum(axis=0) >= ROWS_SINCE_THAWED) & (np.where(known, ratios.values, 0.0) == 0).all(axis=0)
+    still = (known.sum(axis=0) >= ENOUGH_ROWS) & (np.where(known, ratios.values, 0.0) == 0).all(axis=0)
     return {name for name, stands in zip(ratios.names, still, strict=True) if stands}
 
 

@@ -44,7 +44,7 @@ def judge_steps(facts: Facts) -> Finding | None:
 
 def _counts(facts: Facts) -> dict[str, float]:
     last = facts.events("loop")
-    names = ("backwards", "steps", "scaler_asked", "scaler_skipped", "unused")
+    names = ("backwards", "steps", "scaler_asked", "scaler_skipped", "unused", "steps_after_unused")
     if last:
         return {name: float(last[-1].data.get(name, 0)) for name in names}
     curves = {name: facts.curve(f"loop/{name}").values for name in names}
@@ -69,7 +69,9 @@ def _steps_too_rarely(facts: Facts, counts: dict[str, float]) -> Finding | None:
     passes, steps, unused = counts["backwards"], counts["steps"], counts["unused"]
     if unused < ENOUGH_UNUSED or unused < UNUSED * passes or counts["scaler_asked"] > steps:
         return None
-    if facts.run.status == "running" and (steps < STEPS_IF_UNDER_WAY or not _goes_on_unused(facts)):
+    if counts["steps_after_unused"] < UNUSED * steps:  # gradients that were looked at before a training, or at times
+        return None
+    if facts.run.status == "running" and steps < STEPS_IF_UNDER_WAY:
         return None
     return Finding(
         "error",
@@ -83,13 +85,6 @@ def _steps_too_rarely(facts: Facts, counts: dict[str, float]) -> Finding | None:
             Remedy("If gradients are to be summed over batches: call zero_grad() after the step only."),
         ),
     )
-
-
-def _goes_on_unused(facts: Facts) -> bool:
-    """Whether it is so lately too: before a training, gradients may be looked at and thrown away on purpose."""
-    passes, unused = (facts.curve(f"loop/{what}").values for what in ("backwards", "unused"))
-    middle = len(passes) // 2
-    return middle > 0 and bool(unused[-1] - unused[middle] >= UNUSED * (passes[-1] - passes[middle]) > 0)
 
 
 def _one_of_several(facts: Facts, counts: dict[str, float]) -> Finding | None:
@@ -156,7 +151,7 @@ NOT_STEPPING = Rule(
     remedies="Call optimizer.step() after backward.",
     source=f"Counted: at least {ENOUGH_BACKWARDS} backward passes and no step, and no weight moved by hand or by "
     f"another optimizer. Or {UNUSED:.0%} of the passes, {ENOUGH_UNUSED} at least, zeroed before a step and followed by "
-    "another batch.",
+    f"another batch of a DataLoader, before {UNUSED:.0%} of the steps.",
     judge=judge_steps,
 )
 

@@ -62,9 +62,14 @@ def warmed_up(rows, highest):
 
 
 def test_a_warm_up_that_never_gets_anywhere_in_a_whole_run_is_a_rate_too_low(written):
-    assert rules(written(*warmed_up(160, 3e-6))) == ["learning-rate-too-low"]
+    assert rules(written(*warmed_up(1200, 3e-6))) == ["learning-rate-too-low"]
     assert rules(written(*warmed_up(160, 3e-6), info={"steps_planned": 160})) == ["learning-rate-too-low"]
     assert rules(written(*warmed_up(10_500, 3e-6), status="stopped")) == ["learning-rate-too-low"]
+
+
+def test_a_warm_up_that_a_short_run_without_a_plan_never_left_is_only_mentioned(written):
+    with Session.open(written(*warmed_up(160, 3e-6))) as session:
+        assert next((each.rule, each.severity) for each in diagnose(session)) == ("learning-rate-too-low", "info")
 
 
 @pytest.mark.parametrize("highest", [1e-6, 1e-5])
@@ -148,6 +153,11 @@ def test_a_rise_of_a_validation_loss_that_is_slight_against_its_start_is_no_alar
 def test_a_rise_of_a_validation_loss_that_matters_is_an_alarm(written, info):
     groups = turned(1.0, 0.55, 0.4, 0.3, 0.3, 0.31, 0.34, 0.36, 0.38)
     assert "overfitting" in rules(written(*groups, info=info))
+
+
+def test_a_first_validation_loss_that_is_an_offset_makes_no_rise_slight(written):
+    groups = turned(1.0, 1e4, 100.0, 3.0, 1.0, 1.3, 1.8, 2.4, 3.0)
+    assert "overfitting" in rules(written(*groups, info=OWN))
 
 
 def deviations(factor, depth):

@@ -303,14 +303,49 @@ def gradients_of_single_examples_averaged_by_hand(path):
 
 
 @healthy
+def gradients_of_single_examples_written_into_those_that_are_there(path):
+    model = net()
+    optimizer = sgd(model.parameters(), 0.05)
+    with convdebug.watch(model, optimizer, session=path, every=1) as watched:
+        sums = [torch.zeros_like(each) for each in model.parameters()]
+        for number, (inputs, labels) in enumerate(loaded(20, batch=1), 1):
+            optimizer.zero_grad(set_to_none=False)
+            loss = F.cross_entropy(model(inputs), labels)
+            loss.backward()
+            for total, each in zip(sums, model.parameters(), strict=True):
+                total += each.grad / 16
+            if number % 16 == 0:
+                for total, each in zip(sums, model.parameters(), strict=True):
+                    each.grad.copy_(total)
+                    total.zero_()
+                optimizer.step()
+                watched.step(loss)
+
+
+@healthy
+def sums_of_gradients_clipped_after_each_pass(path):
+    model = net()
+    optimizer = sgd(model.parameters(), 0.05)
+    with convdebug.watch(model, optimizer, session=path, every=1) as watched:
+        for number, (inputs, labels) in enumerate(loaded(160), 1):
+            loss = F.cross_entropy(model(inputs), labels) / 16
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            if number % 16 == 0:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=False)
+                watched.step(loss)
+
+
+@healthy
 def gradients_looked_at_before_the_training(path):
     model = net()
     optimizer = sgd(model.parameters(), 0.05)
     with convdebug.watch(model, optimizer, session=path, every=1) as watched:
-        for inputs, labels in loaded(40):
+        for inputs, labels in loaded(120):
             F.cross_entropy(model(inputs), labels).backward()
             model.zero_grad()
-        for inputs, labels in loaded(40):
+        for inputs, labels in loaded(10):
             loss = F.cross_entropy(model(inputs), labels)
             loss.backward()
             optimizer.step()

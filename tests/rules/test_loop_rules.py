@@ -299,7 +299,6 @@ def a_step_behind_the_batches_of_each_epoch(watch):
                 loss = ENTROPY(model(inputs), labels)
                 loss.backward()
                 watched.step(loss)
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
 
 

@@ -147,6 +147,20 @@ def test_layers_that_were_thawed_and_that_the_optimizer_was_not_given_are_missed
     assert 20 <= first.first_step <= 32
 
 
+def test_a_bias_thawed_and_not_given_does_not_hide_a_layer_that_was_never_given(tmp_path):
+    model = Reader()
+    model.rows.bias.requires_grad_(False)
+
+    def before(number, optimizer):
+        model.rows.bias.requires_grad_(number >= 20)
+
+    held = [*model.head.parameters(), *model.rows.parameters(), model.token, model.places]
+    held = [each for each in held if each is not model.rows.bias]
+    first = found(tmp_path / "s.convdebug", model, held=held, before=before)[0]
+    assert (first.rule, first.severity) == ("parameters-not-in-optimizer", "error")
+    assert "body" in first.layers
+
+
 def by_another(optimizer, resting):
     """By an optimizer of their own, which the watch was not given and whose gradients nobody needs to zero."""
     other = torch.optim.Rprop(resting, 1e-3)

@@ -95,6 +95,7 @@ def _nothing_is_left_alive(request):
     yield
     app = QApplication.instance()
     if app is None:
+        gc.unfreeze()
         return
     for widget in QApplication.topLevelWidgets():
         widget.deleteLater()
@@ -102,6 +103,7 @@ def _nothing_is_left_alive(request):
     for _round in range(3):
         QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         app.processEvents()
+    gc.unfreeze()
     shown = [widget for widget in QApplication.topLevelWidgets() if widget.isVisible()]
     assert not shown, f"still on screen: {shown}"
     left = set(children()) - before
