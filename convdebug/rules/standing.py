@@ -12,6 +12,7 @@ ENOUGH_ROWS = 5  # measured steps
 ENOUGH_STEPS = 5
 ENOUGH_UNUSED = 50  # steps in which a layer was not used at all; it may have its turn later
 NAMED = 3
+ROWS_SINCE_THAWED = 1  # measured updates, all exactly zero; in a short run there are few
 STEPS_SINCE_THAWED = 30  # before parameters are taken to stand still again: another optimizer may step now and then
 HEAD = 1 / 3  # of the layers: so few that are trained, at the end of the network, are a head on frozen features
 
@@ -38,7 +39,7 @@ def _never_changed(facts: Facts) -> set[str]:
     if len(ratios) < ENOUGH_ROWS:
         return set()
     known = ~np.isnan(ratios.values)
-    still = (known.sum(axis=0) >= ENOUGH_ROWS) & (np.where(known, ratios.values, 0.0) == 0).all(axis=0)
+    still = (known.sum(axis=0) >= ROWS_SINCE_THAWED) & (np.where(known, ratios.values, 0.0) == 0).all(axis=0)
     return {name for name, stands in zip(ratios.names, still, strict=True) if stands}
 
 
@@ -135,7 +136,7 @@ def _stood_since(facts: Facts, step: int) -> set[str]:
     """Those whose updates since then were exactly 0; while a parameter is frozen nothing is measured of it."""
     ratios = facts.table("update", "ratio").since(step)
     known = ~np.isnan(ratios.values)
-    still = (known.sum(axis=0) >= ENOUGH_ROWS) & (np.where(known, ratios.values, 0.0) == 0).all(axis=0)
+    still = (known.sum(axis=0) >= ROWS_SINCE_THAWED) & (np.where(known, ratios.values, 0.0) == 0).all(axis=0)
     return {name for name, stands in zip(ratios.names, still, strict=True) if stands}
 
 
