@@ -182,7 +182,7 @@ class Watch:
         that says which examples were right. Calls between two steps of the optimizer are micro-batches: their losses
         are summed. Raises TrainingStopped if that was wished.
         """
-        if not self._life.running and self._life.misses("step()"):
+        if self._life.state != RUNNING and self._life.misses("step()"):
             return
         entered = self._clock()
         moment = self._moment
@@ -200,18 +200,22 @@ class Watch:
             scalars["train/accuracy"] = share(accuracy)
         for name, value in scalars.items():
             self._rows.scalar(name, moment.step, value)
-        moment.given.update(scalars)
+        if scalars:
+            moment.given.update(scalars)
         self._ears.hold_back()
-        with probing():
-            hooks = self._rack.record(moment)
-        self._scene.readback.collect()
+        hooks = self._rack.record_seconds = 0.0
+        if self._rack.active:
+            with probing():
+                hooks = self._rack.record(moment)
+        if self._scene.readback.waiting:
+            self._scene.readback.collect()
         self._end_step(entered, hooks)
 
     def _end_step(self, entered: float, hooks: float) -> None:
         step, self.number = self._moment.step, self.number + 1
         if self._checkpoints and step % self._checkpoints == 0:
             keep_weights(self._scene, step)
-        if self._wishes.waiting:
+        if self.run.pending_wishes or self._wishes.paused:
             self._wishes.obey(step, self._scene.readback.finish)
         self._begin_step()
         now = self._moment.began_at = self._clock()
@@ -241,8 +245,9 @@ class Watch:
         self._moment.step = self.number
 
     def _learning_rate(self) -> float:
-        optimizers = self._scene.optimizers
-        return float(optimizers[0].param_groups[0]["lr"]) if optimizers else math.nan
+        for optimizer in self._scene.optimizers:
+            return float(optimizer.param_groups[0]["lr"])
+        return math.nan
 
     # what happens between two steps
 

@@ -186,10 +186,15 @@ def first_tensor(output: Any) -> Tensor | None:
     """The first floating tensor in a tensor, dict, tuple, list or dataclass of outputs; None if there is none."""
     if isinstance(output, Tensor):
         return output if output.is_floating_point() else None
+    parts: Any = output
     if isinstance(output, dict):
-        output = list(output.values())
+        parts = output.values()
     elif hasattr(output, "__dataclass_fields__"):
-        output = [getattr(output, name) for name in output.__dataclass_fields__]
-    if isinstance(output, list | tuple):
-        return next((found for part in output if (found := first_tensor(part)) is not None), None)
+        parts = [getattr(output, name) for name in output.__dataclass_fields__]
+    elif not isinstance(output, (list, tuple)):
+        return None
+    for part in parts:  # no generator: this is asked several times in every step
+        found = first_tensor(part)
+        if found is not None:
+            return found
     return None

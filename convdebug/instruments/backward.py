@@ -26,6 +26,8 @@ _under_way: list[Any] = []
 def roots() -> list[Tensor]:
     """The tensors from which the backward pass under way began."""
     begun = _under_way[-1] if _under_way else ()
+    if type(begun) is Tensor:
+        return [begun]
     given = [begun] if isinstance(begun, Tensor) else list(begun)
     return [each for each in given if isinstance(each, Tensor)]
 

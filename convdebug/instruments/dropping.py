@@ -38,9 +38,13 @@ class DroppingCalls:
         self._own: dict[str, Any] = {}
         self._taken: list[Taken] = []
 
+    @property
+    def listening(self) -> bool:
+        return bool(self._own)
+
     def start(self) -> None:
         """Put the telling versions in place of torch's own."""
-        if not self._own:
+        if not self.listening:
             self._own = {name: getattr(F, name) for name in DROPPING}
             wrapped = {name: self._telling(own, DROPPING[name]) for name, own in self._own.items()}
             self._taken = replace_taken([(self._own[name], wrapped[name]) for name in DROPPING])
@@ -96,13 +100,15 @@ class Dropping(Instrument):
             ]
 
     def _enter(self, model: nn.Module, _inputs: Any) -> None:
-        evaluates = not torch.is_grad_enabled() and not model.training and not torch.compiler.is_compiling()
-        if evaluates and self._passes < PASSES and not is_probing() and not is_recalibrating():
+        if torch.is_grad_enabled() or model.training or torch.compiler.is_compiling():
+            return
+        if self._passes < PASSES and not is_probing() and not is_recalibrating():
             self._passes += 1
             self._calls.start()
 
     def _leave(self, *_: Any) -> None:
-        self._calls.stop()
+        if self._calls.listening:
+            self._calls.stop()
 
     def _hear(self, share: float, frame: Any) -> None:
         self._places.setdefault(f"{frame.f_code.co_filename}:{frame.f_lineno}", share)

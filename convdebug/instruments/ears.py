@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor
 
@@ -35,42 +35,15 @@ _all: list[Ears] = []
 """Those that hear at the moment."""
 
 
-class Heard(NamedTuple):
-    """How much had been heard in a step when a backward pass ended."""
+Heard = tuple[Moment, int, int]
+"""How many losses and answers had been heard in a step when a backward pass ended, or an update."""
 
-    moment: Moment
-    losses: int
-    answers: int
-
-    def forget(self, now: Moment, applied: Heard | None) -> None:
-        """What was heard up to then is applied nowhere: a generator's loss that came through a discriminator.
-
-        But what an update has used by then.
-        """
-        if now is self.moment:
-            _, losses, answers = applied if applied is not None and applied.moment is now else (now, 0, 0)
-            del now.losses[losses : self.losses], now.answers[answers : self.answers]
-
-    def forget_later(self, now: Moment) -> None:
-        """What was heard since then belongs to another model."""
-        same = now is self.moment
-        del now.losses[self.losses if same else 0 :], now.answers[self.answers if same else 0 :]
+Given = tuple[Tensor | None, Tensor | None, str | None, str | None]
+"""What the last loss function of a step was given, and which one it was: scores, labels, name, reduction."""
 
 
-class Given(NamedTuple):
-    """What the last loss function of a step was given, and which one it was."""
-
-    scores: Tensor | None
-    labels: Tensor | None
-    loss_name: str | None
-    loss_reduction: str | None
-
-    @staticmethod
-    def of(moment: Moment) -> Given:
-        return Given(moment.scores, moment.labels, moment.loss_name, moment.loss_reduction)
-
-    def put_back(self, moment: Moment) -> None:
-        moment.scores, moment.labels, moment.loss_name, moment.loss_reduction = self
+def given_in(moment: Moment) -> Given:
+    return moment.scores, moment.labels, moment.loss_name, moment.loss_reduction
 
 
 class Ears:
@@ -91,7 +64,7 @@ class Ears:
         self._compared = False
         self._backwards = 0
         self._told_pairs = False
-        self._until_last = Heard(moment, 0, 0)
+        self._until_last: Heard = (moment, 0, 0)
         self._applied: tuple[Heard, Given] | None = None
         self._later: tuple[list[tuple[str, Tensor]], list[Answer], Given] | None = None
         self._fed = False
@@ -126,20 +99,21 @@ class Ears:
     def updated(self) -> None:
         """An optimizer has stepped: what is heard from now on is for its next step, whenever this one is counted."""
         moment = self.moment
-        self._applied = Heard(moment, len(moment.losses), len(moment.answers)), Given.of(moment)
+        given = moment.scores, moment.labels, moment.loss_name, moment.loss_reduction
+        self._applied = (moment, len(moment.losses), len(moment.answers)), given
 
     def hold_back(self) -> None:
         """Before a step is recorded: put aside what was heard after its update, if anything was heard before it."""
         moment, applied, self._applied = self.moment, self._applied, None
-        if applied is None or not 0 < applied[0].losses < len(moment.losses):
+        if applied is None or not 0 < applied[0][1] < len(moment.losses):
             return
         (_, losses, answers), given = applied
-        self._later = moment.losses[losses:], moment.answers[answers:], Given.of(moment)
+        self._later = moment.losses[losses:], moment.answers[answers:], given_in(moment)
         del moment.losses[losses:], moment.answers[answers:]
-        given.put_back(moment)
-        if self._until_last.moment is moment:
-            _, heard, answered = self._until_last
-            self._until_last = Heard(moment, max(heard - losses, 0), max(answered - answers, 0))
+        moment.scores, moment.labels, moment.loss_name, moment.loss_reduction = given
+        of, heard, answered = self._until_last
+        if of is moment:
+            self._until_last = moment, max(heard - losses, 0), max(answered - answers, 0)
 
     def turn_to(self, moment: Moment) -> None:
         """The next step begins, with what was put aside for it."""
@@ -147,9 +121,9 @@ class Ears:
         if self._later is None:
             return
         (moment.losses, moment.answers, given), self._later = self._later, None
-        given.put_back(moment)
-        if self._until_last.moment is over:
-            self._until_last = self._until_last._replace(moment=moment)
+        moment.scores, moment.labels, moment.loss_name, moment.loss_reduction = given
+        if self._until_last[0] is over:
+            self._until_last = moment, *self._until_last[1:]
 
     def failed(self, problem: Exception) -> None:
         """What was heard could not be made sense of: no losses or evaluations are heard any more."""
@@ -192,7 +166,7 @@ class Ears:
         self._evaluated_last = not self.scene.model.training
         if answers and self.pending.inside_step:  # a closure that is called many times
             return
-        if any(each.call == answer.call and each.loss_name == answer.loss_name for each in answers):
+        if answers and any(each.call == answer.call and each.loss_name == answer.loss_name for each in answers):
             return
         if answers and answer.scores.numel() * (len(answers) + 1) > MOST_SCORES:
             answers.clear()
@@ -205,35 +179,44 @@ class Ears:
 
     @harmless
     def _hear_backward(self, begins: bool, tensors: Any, gradients: Any) -> None:
-        self.pending.hear(begins, tensors, gradients)
-        if begins and self.pending.began_anew:
-            self._until_last.forget(self.moment, self._applied[0] if self._applied else None)
-            self._mark_heard_up_to_update()
-        elif not begins:
-            self._mark_heard()
-            self.evaluations.training_is(self.moment)
-            if not self._compared:
-                self._compare_with_function()
-            if self.root.keeps_parts:
-                self._look_for_loss_in_answer(tensors)
-            self.evaluations.backward_ended(self.pending.touched and not self.scene.model.training)
+        pending = self.pending
         if begins:
+            pending.begins(tensors, gradients)
+            if pending.began_anew:
+                self._forget_what_is_applied_nowhere()
             self.evaluations.backward_begins()
             if self.root.keeps_parts:
                 self._look_for_pairs(tensors)
+            return
+        pending.ended()
+        self._mark_heard()
+        self.evaluations.training_is(self.moment)
+        if not self._compared:
+            self._compare_with_function()
+        if self.root.keeps_parts:
+            self._look_for_loss_in_answer(tensors)
+        self.evaluations.backward_ended(pending.touched and not self.scene.model.training)
 
-    def _mark_heard_up_to_update(self) -> None:
-        applied = self._applied[0] if self._applied is not None else None
-        self._until_last = (
-            applied if applied is not None and applied.moment is self.moment else Heard(self.moment, 0, 0)
-        )
+    def _forget_what_is_applied_nowhere(self) -> None:
+        """What was heard up to the last backward pass: a generator's loss that came through a discriminator.
+
+        But what an update has used by then.
+        """
+        moment, applied = self.moment, self._applied[0] if self._applied is not None else None
+        used = applied if applied is not None and applied[0] is moment else (moment, 0, 0)
+        of, losses, answers = self._until_last
+        if of is moment:
+            del moment.losses[used[1] : losses], moment.answers[used[2] : answers]
+        self._until_last = used
 
     def _mark_heard(self) -> None:
         """Of several models' losses one that gave this model no gradients was another's."""
         moment = self.moment
-        if not self.pending.touched and len(_all) > 1:
-            self._until_last.forget_later(moment)
-        self._until_last = Heard(moment, len(moment.losses), len(moment.answers))
+        if len(_all) > 1 and not self.pending.touched:
+            of, losses, answers = self._until_last
+            same = of is moment
+            del moment.losses[losses if same else 0 :], moment.answers[answers if same else 0 :]
+        self._until_last = moment, len(moment.losses), len(moment.answers)
 
     def _look_for_pairs(self, tensors: Any) -> None:
         """Say it where outputs and labels were blown up against each other, whoever wrote the loss."""
@@ -270,9 +253,7 @@ class Ears:
 
     @harmless
     def _training_begins(self, inputs: Any) -> None:
-        if self.scene.model.training:
-            self.evaluations.training_goes_on()
-        self.evaluations.training_sees(inputs)
+        self.evaluations.training_sees(inputs, goes_on=self.scene.model.training)
         self.held_out.training_goes_on()
         if len(_all) > 1 and not self._fed:
             self._look_who_feeds(inputs)

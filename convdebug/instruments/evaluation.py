@@ -92,13 +92,19 @@ class Evaluations:
 
     # training, as far as evaluations must know it
 
-    def training_sees(self, inputs: Any) -> None:
-        """The model is given a batch to train on."""
-        self._end_pass()
+    def training_sees(self, inputs: Any, goes_on: bool) -> None:
+        """The model is given a batch to train on; `goes_on`: in training mode, so that no evaluation is under way."""
+        if self._pass is not None:
+            self._end_pass()
+        if goes_on and (self._sure or self._maybe or self._foreign.losses or self._foreign.accuracy.filled):
+            self.training_goes_on()
         self._left_out = 0
         tensor = first_tensor(inputs)
         if tensor is not None:
-            self._trained_tensor, self._trained_shape = weakref.ref(base_of(tensor)), tensor.shape
+            base = base_of(tensor)
+            if self._trained_tensor is None or self._trained_tensor() is not base:
+                self._trained_tensor = weakref.ref(base)
+            self._trained_shape = tensor.shape
         self._fetched = Fetched.count
         if Fetched.source is not None:
             self._trained_on = Fetched.source
@@ -116,7 +122,8 @@ class Evaluations:
 
     def backward_ended(self, trained: bool) -> None:
         """A backward pass through this model in evaluation mode is training too: the evaluation before it is over."""
-        self._maybe = {source: each for source, each in self._maybe.items() if trained and each.is_let_go}
+        if self._maybe:
+            self._maybe = {source: each for source, each in self._maybe.items() if trained and each.is_let_go}
         if trained:
             self.training_goes_on()
 

@@ -18,6 +18,8 @@ from .instrument import Instrument, Moment, Scene
 from .scaler import listen_to_scaler, stop_listening_to_scaler
 
 _hearers: list[weakref.ref[Hearer]] = []
+_hearers_of: dict[str, tuple[weakref.ref[Hearer], ...]] = {}
+"""Of each moment those to whom it means anything."""
 _handles: list[RemovableHandle] = []
 
 
@@ -50,7 +52,7 @@ class Hearer(Instrument):
 
     def holds(self, optimizer: Optimizer) -> bool:
         """Whether the optimizer is one of those that train the watched model."""
-        return any(optimizer is ours for ours in self.scene.optimizers)
+        return optimizer in self.scene.optimizers
 
     def backward_begins(self) -> None: ...
 
@@ -64,18 +66,29 @@ class Hearer(Instrument):
         """A gradient scaler was asked to step this optimizer; it steps only if the gradients are finite."""
 
 
+MOMENTS = ("backward_begins", "backward_ended", "step_begins", "step_ended", "scaler_asked")
+
+
 def _listen(hearer: Hearer) -> None:
     if not _handles:
-        _handles.append(register_optimizer_step_pre_hook(lambda optimizer, _a, _k: _tell("step_begins", optimizer)))
-        _handles.append(register_optimizer_step_post_hook(lambda optimizer, _a, _k: _tell("step_ended", optimizer)))
+        _handles.append(register_optimizer_step_pre_hook(_hear_step_begin))
+        _handles.append(register_optimizer_step_post_hook(_hear_step_end))
         listen_to_backward(_hear_backward)
         listen_to_scaler(_hear_scaler)
     _hearers.append(weakref.ref(hearer))
+    _sort_out()
 
 
 def _forget(hearer: Hearer) -> None:
     """Leaves the hooks where they are: this may happen while torch walks through them."""
     _hearers[:] = [reference for reference in _hearers if reference() not in (None, hearer)]
+    _sort_out()
+
+
+def _sort_out() -> None:
+    for what in MOMENTS:
+        own = getattr(Hearer, what)
+        _hearers_of[what] = tuple(each for each in _hearers if getattr(type(each()), what, own) is not own)
 
 
 def _stop_listening(hearer: Hearer) -> None:
@@ -89,17 +102,27 @@ def _stop_listening(hearer: Hearer) -> None:
 
 
 def _hear_backward(begins: bool) -> None:
+    """Called in the thread that is heard only."""
     _tell("backward_begins" if begins else "backward_ended")
 
 
+def _hear_step_begin(optimizer: Optimizer, _args: Any, _keywords: Any) -> None:
+    if not is_elsewhere():
+        _tell("step_begins", optimizer)
+
+
+def _hear_step_end(optimizer: Optimizer, _args: Any, _keywords: Any) -> None:
+    if not is_elsewhere():
+        _tell("step_ended", optimizer)
+
+
 def _hear_scaler(optimizer: Any) -> None:
-    _tell("scaler_asked", optimizer)
+    if not is_elsewhere():
+        _tell("scaler_asked", optimizer)
 
 
 def _tell(what: str, *about: Any) -> None:
-    if is_elsewhere():
-        return
-    for reference in tuple(_hearers):
+    for reference in _hearers_of.get(what, ()):
         hearer = reference()
         if hearer is None or hearer.trouble is not None:
             continue

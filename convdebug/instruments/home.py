@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import threading
+from threading import get_ident
 
-_home: list[int] = []
+heard_in: list[int] = []
+"""Which thread that is, if any is heard."""
 _watches = [0]
 _lock = threading.Lock()
 
 
 def claim() -> bool:
     """Whether this thread is the one that is heard from now on: the first one that asks is, until it has ended."""
-    if _home and not is_elsewhere():
+    if heard_in and heard_in[0] == get_ident():
         return True
     with _lock:
-        if not _home or all(thread.ident != _home[0] for thread in threading.enumerate()):
-            _home[:] = [threading.get_ident()]
+        if not heard_in or all(thread.ident != heard_in[0] for thread in threading.enumerate()):
+            heard_in[:] = [get_ident()]
     return not is_elsewhere()
 
 
@@ -30,7 +32,7 @@ def leave() -> None:
     _watches[0] -= 1
     if _watches[0] <= 0:
         _watches[0] = 0
-        _home.clear()
+        heard_in.clear()
 
 
 def is_elsewhere() -> bool:
@@ -38,4 +40,4 @@ def is_elsewhere() -> bool:
 
     To look at what is trained in another thread is not safe: its gradients come and go without Python's lock.
     """
-    return bool(_home) and _home[0] != threading.get_ident()
+    return bool(heard_in) and heard_in[0] != get_ident()

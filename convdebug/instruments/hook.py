@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 
-from .home import is_elsewhere
+from .home import heard_in
 
 
 class Hook:
@@ -21,7 +22,7 @@ class Hook:
         self.act = act
 
     def __call__(self, *about: Any) -> Any:
-        return None if is_elsewhere() else self.act(*about)
+        return self.act(*about) if not heard_in or heard_in[0] == get_ident() else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return getattr, (contextlib.nullcontext(), "__exit__")  # takes whatever it is given and returns None

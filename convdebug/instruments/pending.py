@@ -42,18 +42,11 @@ class PendingLoss:
         """Choose the parameters to look at: the first, the middle and the last of those that are trained."""
         trained = [parameter for _, parameter in self._parameters() if parameter.requires_grad]
         self._chosen = [trained[place] for place in sorted({0, len(trained) // 2, len(trained) - 1})] if trained else []
-        self._marks = self._look()
-
-    def hear(self, begins: bool, tensors: Any, gradients: Any) -> None:
-        """A backward pass begins or ends."""
-        if begins:
-            self._begin(tensors, gradients)
-        else:
-            self._end()
+        self._marks = marks_of(self._chosen)
 
     def add(self, tensors: Any, gradients: Any) -> None:
         """Count a backward pass that nobody heard begin."""
-        self._marks = self._look()
+        self._marks = marks_of(self._chosen)
         value = value_of(tensors, gradients)
         if value is not None:
             self._losses.append(value)
@@ -88,28 +81,31 @@ class PendingLoss:
             return asked
         return losses[0] if len(losses) == 1 else torch.stack([each.float().reshape(()) for each in losses]).sum()
 
-    def _begin(self, tensors: Any, gradients: Any) -> None:
-        self._before = self._look()
+    def begins(self, tensors: Any, gradients: Any) -> None:
+        """A backward pass begins."""
+        self._before = marks_of(self._chosen)
         self.began_anew = self._before != self._marks and not self.inside_step
         if self.began_anew:
             self.discarded += len(self._losses) > self._cut
             del self._losses[self._cut :]
         self._coming = value_of(tensors, gradients)
 
-    def _end(self) -> None:
-        self._marks = self._look()
+    def ended(self) -> None:
+        """A backward pass is over."""
+        self._marks = marks_of(self._chosen)
         self.touched = self._marks != self._before or not self._chosen
         if self._coming is not None and self.touched and not (self.inside_step and self._losses):
             self._losses.append(self._coming)
         self._coming = None
 
-    def _look(self) -> list[Mark]:
-        return [mark_of(parameter.grad) for parameter in self._chosen]
 
-
-def mark_of(gradient: Tensor | None) -> Mark:
-    """Tells a gradient that was replaced or written to from one that was left alone."""
-    return None if gradient is None else (id(gradient), gradient._version)
+def marks_of(parameters: Sequence[nn.Parameter]) -> list[Mark]:
+    """Of each parameter's gradient what tells one that was replaced or written to from one that was left alone."""
+    marks: list[Mark] = []
+    for parameter in parameters:  # a comprehension is one more call, six times in every step
+        gradient = parameter.grad
+        marks.append(None if gradient is None else (id(gradient), gradient._version))
+    return marks
 
 
 def first_of(tensors: Any) -> Tensor | None:
@@ -121,6 +117,8 @@ def first_of(tensors: Any) -> Tensor | None:
 
 def value_of(tensors: Any, gradients: Any) -> Tensor | None:
     """The number whose gradient a backward pass computes, without the factor of a gradient scaler (0-dimensional)."""
+    if gradients is None and isinstance(tensors, Tensor) and not tensors.dim():
+        return unscaled(tensors).detach()
     given = [tensors] if isinstance(tensors, Tensor) else [each for each in tensors if isinstance(each, Tensor)]
     weights = [gradients] if isinstance(gradients, Tensor) or gradients is None else list(gradients)
     weights += [None] * (len(given) - len(weights))

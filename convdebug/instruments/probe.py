@@ -23,6 +23,11 @@ def is_probing() -> bool:
     return _depth[0] > 0 or is_elsewhere()
 
 
+def is_ours() -> bool:
+    """The same in a hook, which is called in the thread that is heard only."""
+    return _depth[0] > 0
+
+
 class _Probing:
     """A class, as it is entered several times in every step: a generator costs three times as much."""
 

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from .instrument import Instrument, Moment, Scene
 from .schedule import Price, Schedule
+
+
+class Acts(NamedTuple):
+    """What an instrument does beside recording; what it leaves to `Instrument` is nothing and need not be called."""
+
+    arms: bool
+    looks_before_update: bool
+    has_hooks: bool
+
+    @staticmethod
+    def of(kind: type[Instrument]) -> Acts:
+        own = (kind.arm, kind.before_update, kind.inner_seconds)
+        none = (Instrument.arm, Instrument.before_update, Instrument.inner_seconds)
+        return Acts(*(act is not nothing for act, nothing in zip(own, none, strict=True)))
 
 
 class Rack:
@@ -18,6 +33,8 @@ class Rack:
         self.active: list[Instrument] = []
         self._armed: set[str] = set()
         self._spent: dict[str, float] = {}
+        self._all_spent = 0.0
+        self._acts: dict[str, Acts] = {}
         self.schedule = Schedule([], budget, every)
         for kind in kinds:
             self._guarded(kind.name, partial(self._build, kind))
@@ -28,6 +45,7 @@ class Rack:
 
     def _build(self, kind: type[Instrument]) -> None:
         self.instruments[kind.name] = kind(self.scene)
+        self._acts[kind.name] = Acts.of(kind)
 
     def arm(self, moment: Moment) -> bool:
         """Make ready what is due at the coming step, take away what is not; says whether the root is to be heard."""
@@ -35,32 +53,35 @@ class Rack:
             self.active, self.arm_seconds = [], 0.0
             return False
         due = self.schedule.due(moment.step)
-        self._spent = dict.fromkeys(due, 0.0)
+        self._spent, self._all_spent = dict.fromkeys(due, 0.0), 0.0
         for name in self._armed.difference(due):
             self._guarded(name, self.instruments[name].disarm)
         self.active = [self.instruments[name] for name in due]
         self._armed = set(due)
-        for instrument in self.active:
-            self._timed(instrument, partial(instrument.arm, moment))
-        self.arm_seconds = sum(self._spent.values())
+        for instrument in tuple(self.active):
+            if self._acts[instrument.name].arms:
+                self._timed(instrument, instrument.arm, moment)
+        self.arm_seconds = self._all_spent
         return any(instrument.needs_root for instrument in self.active)
 
     def before_update(self, moment: Moment) -> None:
         for instrument in tuple(self.active):
-            self._timed(instrument, partial(instrument.before_update, moment))
+            if self._acts[instrument.name].looks_before_update:
+                self._timed(instrument, instrument.before_update, moment)
 
     def record(self, moment: Moment) -> float:
         """Let all that are due write what they saw; returns the seconds they spent inside the user's own step."""
         self.record_seconds = 0.0
         if not self.active:
             return 0.0
-        started, outside = self.scene.clock(), sum(self._spent.values()) - self.arm_seconds
+        started, outside = self.scene.clock(), self._all_spent - self.arm_seconds
+        base = self.schedule.base_seconds
         for instrument in tuple(self.active):
-            moment.watch_seconds = sum(self._spent.values()) + moment.hook_seconds + self.schedule.base_seconds
-            self._timed(instrument, partial(instrument.record, moment))
+            moment.watch_seconds = self._all_spent + moment.hook_seconds + base
+            self._timed(instrument, instrument.record, moment)
         taken = {}
         for instrument in self.active:
-            hooks = instrument.inner_seconds()
+            hooks = instrument.inner_seconds() if self._acts[instrument.name].has_hooks else 0.0
             outside += hooks
             taken[instrument.name] = self._spent[instrument.name] + hooks
         self.schedule.measured(moment.step, taken)
@@ -86,11 +107,16 @@ class Rack:
         self.instruments.clear()
         self.schedule = Schedule([], self.schedule.budget, self.schedule.every)
 
-    def _timed(self, instrument: Instrument, act: Callable[[], None]) -> None:
+    def _timed(self, instrument: Instrument, act: Callable[[Moment], None], moment: Moment) -> None:
         started = self.scene.clock()
-        self._guarded(instrument.name, act)
+        try:
+            act(moment)
+        except Exception as problem:  # whatever an instrument does, the user's training goes on
+            self._drop(instrument.name, problem)
+        seconds = self.scene.clock() - started
+        self._all_spent += seconds
         if instrument.name in self._spent:
-            self._spent[instrument.name] += self.scene.clock() - started
+            self._spent[instrument.name] += seconds
 
     def _guarded(self, name: str, act: Callable[[], None]) -> None:
         try:

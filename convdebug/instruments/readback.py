@@ -45,7 +45,8 @@ class Readback:
     def __init__(self, start: Start = start_copy, limit: int = 64) -> None:
         self._start = start
         self._limit = limit
-        self._waiting: deque[tuple[Tensor, Arrival | None, Use]] = deque()
+        self.waiting: deque[tuple[Tensor, Arrival | None, Use]] = deque()
+        """Copies under way, in the order in which they were asked for."""
 
     def put(self, values: Tensor, use: Use) -> None:
         """Call `use` with the values (float32) as soon as they are on the host; on the CPU that is now."""
@@ -53,27 +54,27 @@ class Readback:
         if values.dtype != torch.float32:
             values = values.to(torch.float32)
         copy, arrival = self._start(values)
-        if arrival is None and not self._waiting:
+        if arrival is None and not self.waiting:
             use(copy.numpy())
             return
-        self._waiting.append((copy, arrival, use))
+        self.waiting.append((copy, arrival, use))
         self.collect()
 
     def collect(self) -> None:
         """Deliver what has arrived."""
-        while self._waiting:
-            copy, arrival, use = self._waiting[0]
+        while self.waiting:
+            copy, arrival, use = self.waiting[0]
             if arrival is not None and not arrival.query():
-                if len(self._waiting) <= self._limit:
+                if len(self.waiting) <= self._limit:
                     return
                 arrival.synchronize()
-            self._waiting.popleft()
+            self.waiting.popleft()
             use(copy.numpy())
 
     def finish(self) -> None:
         """Wait for everything that is under way and deliver it (a CPU–GPU sync point; for the end of a run)."""
-        while self._waiting:
-            copy, arrival, use = self._waiting.popleft()
+        while self.waiting:
+            copy, arrival, use = self.waiting.popleft()
             if arrival is not None:
                 arrival.synchronize()
             use(copy.numpy())

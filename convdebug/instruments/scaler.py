@@ -45,6 +45,8 @@ def stop_listening_to_scaler(asked: Told, answered: Told | None = None) -> None:
 
 def unscaled(tensor: Tensor) -> Tensor:
     """The tensor that a gradient scaler made this one of, or the tensor itself."""
+    if not _scaled:
+        return tensor
     return next((value for scaled, _original, value in _scaled if scaled() is tensor), tensor)
 
 

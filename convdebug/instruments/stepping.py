@@ -41,12 +41,14 @@ class Stepping:
         self._model = model
         self._before, self._after, self._attempted, self._tried = before, after, attempted, tried
         self._known = weakref.WeakKeyDictionary(dict.fromkeys(optimizers, True))
+        self._last: weakref.ref[Optimizer] | None = None
+        """The one of ours that stepped last."""
         self._hooks: list[RemovableHandle] = []
 
     def start(self) -> None:
         self._hooks = [
-            register_optimizer_step_pre_hook(lambda optimizer, _a, _k: self._told(optimizer, self._before)),
-            register_optimizer_step_post_hook(lambda optimizer, _a, _k: self._told(optimizer, self._after)),
+            register_optimizer_step_pre_hook(self._begins),
+            register_optimizer_step_post_hook(self._ended),
         ]
         listen_to_scaler(self._scaler_steps, self._scaler_tried)
 
@@ -56,9 +58,13 @@ class Stepping:
         self._hooks.clear()
         stop_listening_to_scaler(self._scaler_steps, self._scaler_tried)
 
-    def _told(self, optimizer: Optimizer, told: Callable[[Optimizer], None]) -> None:
+    def _begins(self, optimizer: Optimizer, _args: Any, _keywords: Any) -> None:
         if self._is_ours(optimizer):
-            told(optimizer)
+            self._before(optimizer)
+
+    def _ended(self, optimizer: Optimizer, _args: Any, _keywords: Any) -> None:
+        if self._is_ours(optimizer):
+            self._after(optimizer)
 
     def _scaler_steps(self, optimizer: Any) -> None:
         if self._is_ours(optimizer):
@@ -69,7 +75,11 @@ class Stepping:
             self._tried(optimizer)
 
     def _is_ours(self, optimizer: Any) -> bool:
-        if not isinstance(optimizer, Optimizer) or is_elsewhere():
+        if is_elsewhere():
+            return False
+        if self._last is not None and self._last() is optimizer:
+            return True
+        if not isinstance(optimizer, Optimizer):
             return False
         known = self._known.get(optimizer)
         if known is None:
@@ -77,6 +87,8 @@ class Stepping:
             self._known[optimizer] = known
             if known:
                 self.optimizers.append(optimizer)
+        if known:
+            self._last = weakref.ref(optimizer)
         return known
 
     def _holds_ours(self, optimizer: Optimizer) -> bool:

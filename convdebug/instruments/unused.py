@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from .fetching import Fetched
-from .pending import Mark, mark_of
+from .pending import Mark, marks_of
 
 
 class Unused:
@@ -32,26 +32,28 @@ class Unused:
         """The parameters of the model: choose those to look at."""
         trained = [parameter for _, parameter in parameters if parameter.requires_grad]
         self._chosen = [trained[place] for place in sorted({0, len(trained) // 2, len(trained) - 1})] if trained else []
-        self._marks = self._look()
+        self._marks = marks_of(self._chosen)
 
     def backward_begins(self) -> None:
         """Look whether what the passes before it gave was zeroed in the meantime."""
-        self._before = self._look()
-        if self._before != self._marks and not self._inside and all(map(_is_zeroed, self._chosen)):
+        self._before = marks_of(self._chosen)
+        if not self._waiting or self._inside or self._before == self._marks:
+            return
+        if all(map(_is_zeroed, self._chosen)):
             if Fetched.count > self._fetched:
                 self._thrown += self._waiting
             self._waiting = 0
 
     def backward_ended(self) -> None:
         """One more pass waits for a step, if it gave these parameters anything."""
-        self._marks = self._look()
+        self._marks = marks_of(self._chosen)
         if self._marks != self._before and not self._inside:
             self._waiting += 1
             self._fetched = Fetched.count
 
     def step_begins(self) -> None:
         """An optimizer uses what there is."""
-        if self._thrown and self._look() == self._marks:
+        if self._thrown and marks_of(self._chosen) == self._marks:
             self.count += self._thrown
             self.steps += 1
         self._waiting = self._thrown = 0
@@ -60,10 +62,7 @@ class Unused:
     def step_ended(self) -> None:
         """What comes now is for the next step."""
         self._inside = False
-        self._marks = self._look()
-
-    def _look(self) -> list[Mark]:
-        return [mark_of(parameter.grad) for parameter in self._chosen]
+        self._marks = marks_of(self._chosen)
 
 
 def _is_zeroed(parameter: nn.Parameter) -> bool:

@@ -53,11 +53,6 @@ class Wishes:
         if not self.paused:
             self.run.event("continued", step)
 
-    @property
-    def waiting(self) -> bool:
-        """Whether there is anything to do: cheap enough to ask at every step."""
-        return self.paused or bool(self.run.pending_wishes)
-
     def _obey_all(self, step: int) -> bool:
         released = False
         for wish in self.run.pending_wishes:

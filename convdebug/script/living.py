@@ -39,7 +39,7 @@ class LivingOptimizers(list[Optimizer]):
         return self._alive()[place]
 
     def __contains__(self, optimizer: object) -> bool:
-        return any(reference() is optimizer for reference in self._references)
+        return optimizer in self._alive()
 
 
 class LivingModules:

@@ -56,6 +56,7 @@ class Lookout:
         self._modules = LivingModules()
         self.optimizers_made = 0
         self._makers: weakref.WeakKeyDictionary[Optimizer, int] = weakref.WeakKeyDictionary()
+        self._all_settled = False
         self._settled: weakref.WeakSet[Optimizer] = weakref.WeakSet()
         self._stepping: list[Optimizer] = []
         self._in_vain: weakref.WeakKeyDictionary[Optimizer, int] = weakref.WeakKeyDictionary()
@@ -82,8 +83,8 @@ class Lookout:
     def start(self) -> None:
         """From now on hear what the script does."""
         self._hooks = [
-            register_optimizer_step_pre_hook(lambda optimizer, _a, _k: self._step_begins(optimizer)),
-            register_optimizer_step_post_hook(lambda optimizer, _a, _k: self._step_ended(optimizer)),
+            register_optimizer_step_pre_hook(self._step_begins),
+            register_optimizer_step_post_hook(self._step_ended),
         ]
         listen_to_tensors(self._hear_backward)
         self._modules.start()
@@ -151,6 +152,7 @@ class Lookout:
 
     def _take_in(self, optimizer: Optimizer) -> None:
         self._models.optimizers.append(optimizer)
+        self._all_settled = False
         self._makers[optimizer] = threading.get_ident()
         self.optimizers_made += 1
         if self._is_settled(optimizer):
@@ -196,7 +198,8 @@ class Lookout:
             return
         if begins:
             self.backwards += 1
-            self._models.lost.silence()
+            if self._models.lost.still_hearing:
+                self._models.lost.silence()
             return
         self._guarded(self._look_after_backward, tensors, gradients)
         self._step_by_backward()
@@ -206,16 +209,25 @@ class Lookout:
         if not self._looked_for_criteria:
             self._looked_for_criteria = True
             self._criteria.find(self._modules.known())
+        if not self._all_settled:
+            self._settle_optimizers(tensors, gradients)
+        if not self._models.watches:
+            self._look_without_optimizer(tensors, gradients)
+
+    def _settle_optimizers(self, tensors: Any, gradients: Any) -> None:
         near = {threading.get_ident(), threading.main_thread().ident}
+        self._all_settled = True
         for optimizer in self._models.optimizers:
-            if self._makers.get(optimizer) not in near:  # trained in its own thread, where its gradients come and go
+            if self._is_settled(optimizer):
                 continue
-            if not self._is_settled(optimizer) and any(each.grad is not None for each in parameters_of(optimizer)):
+            # one that was made in another thread is trained there, where its gradients come and go
+            here = self._makers.get(optimizer) in near
+            if here and any(each.grad is not None for each in parameters_of(optimizer)):
                 self._settled.add(optimizer)
                 for each in self._settle(parameters_of(optimizer)):
                     self._models.guarded(each, each.hear_late, tensors, gradients)
-        if not self.watches:
-            self._look_without_optimizer(tensors, gradients)
+            else:
+                self._all_settled = False
 
     def _look_without_optimizer(self, tensors: Any, gradients: Any) -> None:
         """Something is trained that no optimizer holds: there is none, or those that step were made for another."""
@@ -254,7 +266,7 @@ class Lookout:
     def _step_by_backward(self) -> None:
         if self._blind:
             return
-        for each in list(self.watches):
+        for each in list(self._models.watches):
             now = self._models.rounds[id(each)]
             now.waiting_backwards += 1
             if not now.by_backward and each.number == 0 and now.waiting_backwards > PATIENCE and each.pending:
@@ -265,17 +277,18 @@ class Lookout:
 
     # steps
 
-    def _step_begins(self, optimizer: Optimizer) -> None:
+    def _step_begins(self, optimizer: Optimizer, _args: Any, _keywords: Any) -> None:
         if self._blind or not claim():
             return
         if optimizer in self._stepping:  # its last step raised and never ended
             del self._stepping[self._stepping.index(optimizer) :]
         self._stepping.append(optimizer)
-        if not self.watches:
+        models = self._models
+        if not models.watches:
             self._guarded(self._count_in_vain, optimizer)
         if len(self._stepping) == 1:
-            for each in list(self.watches):
-                if id(optimizer) in self._models.rounds[id(each)].done:
+            for each in list(models.watches):
+                if id(optimizer) in models.rounds[id(each)].done:
                     self._count_step(each)
 
     def _count_in_vain(self, optimizer: Optimizer) -> None:
@@ -285,7 +298,7 @@ class Lookout:
             self._in_vain[optimizer] = self._in_vain.get(optimizer, 0) + 1
             self._backwards_before = self.backwards
 
-    def _step_ended(self, optimizer: Optimizer) -> None:
+    def _step_ended(self, optimizer: Optimizer, _args: Any, _keywords: Any) -> None:
         if not is_elsewhere() and optimizer in self._stepping:
             del self._stepping[self._stepping.index(optimizer) :]
 
@@ -296,7 +309,7 @@ class Lookout:
         now = self._models.rounds[id(watched)]
         now.by_backward = False
         now.done.add(id(optimizer))
-        if now.complete({id(each) for each in watched.optimizers}):
+        if (now.active if now.active is not None else {id(each) for each in watched.optimizers}) <= now.done:
             self._count_step(watched)
 
     def _count_step(self, watched: Watch) -> None:
@@ -312,12 +325,13 @@ class Lookout:
             self._stopped = str(stop)
         except Exception as problem:
             self._models.lose(watched, f"{type(problem).__name__}: {problem}")
-        for each in self.watches if len(self.watches) > 1 else ():
+        watches = self._models.watches
+        for each in watches if len(watches) > 1 else ():
             each.others_stepped()
             if each.discarded > FEW and not self._adversarial:
                 self._say_adversarial()
         limit = self._limits.steps
-        if limit is not None and self.watches and not any(0 < each.number < limit for each in self.watches):
+        if limit is not None and watches and not any(0 < each.number < limit for each in watches):
             self._stopped = f"stopped after {limit} steps (--steps)"
         if self._stopped is not None and not self._blind:
             raise ScriptStopped(self._stopped)

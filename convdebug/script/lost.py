@@ -12,21 +12,21 @@ class LostWatches:
 
     def __init__(self) -> None:
         self._lost: list[Watch] = []
-        self._still_hearing: list[Watch] = []
+        self.still_hearing: list[Watch] = []
 
     def __contains__(self, watched: Watch) -> bool:
         return watched in self._lost
 
     def add(self, watched: Watch, message: str) -> None:
         self._lost.append(watched)
-        self._still_hearing.append(watched)
+        self.still_hearing.append(watched)
         watched.event("instrument-failed", instrument="lookout", message=message)
 
     def silence(self) -> None:
         """Not as soon as they are lost: torch may be walking through the very hooks that are to go."""
-        while self._still_hearing:
+        while self.still_hearing:
             with contextlib.suppress(Exception):  # it is lost already, and its run says why
-                self._still_hearing.pop().abandon()
+                self.still_hearing.pop().abandon()
 
     def finish(self, status: str, reason: str | None) -> None:
         """End their runs as the script has ended."""

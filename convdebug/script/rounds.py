@@ -16,9 +16,6 @@ class Round:
     """No optimizer steps: every backward pass is a step."""
     waiting_backwards: int = 0
 
-    def complete(self, known: set[int]) -> bool:
-        return bool(self.done) and (known if self.active is None else self.active) <= self.done
-
     def close(self) -> None:
         self.active, self.done = self.done, set()
         self.waiting_backwards = 0

@@ -41,7 +41,7 @@ def train_both(steps: int) -> list[torch.Tensor]:
 
 def nobody_listens() -> bool:
     lists = (hearing._hearers, ears._all, backward._listeners, backward._tensor_listeners)
-    lists += (losses._listeners, losses._call_listeners, losses._unrecorded_listeners, losses._holds, home._home)
+    lists += (losses._listeners, losses._call_listeners, losses._unrecorded_listeners, losses._holds, home.heard_in)
     return not any(lists) and functional.cross_entropy.__module__ == "torch.nn.functional" and not losses._originals
 
 

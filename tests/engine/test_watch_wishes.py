@@ -70,7 +70,7 @@ def test_a_pause_waits_for_continue_and_obeys_while_it_waits() -> None:
     obedient = wishes(notebook, optimizer, [("set", {"optimizer.lr": 0.5}), ("continue", None)])
     obedient.obey(3, lambda: None)
     assert [kind for kind, _, _ in notebook.events] == ["paused", "change", "continued"]
-    assert not obedient.waiting
+    assert not obedient.paused
 
 
 def test_one_step_lets_a_paused_training_go_once() -> None:

@@ -24,7 +24,7 @@ MOST_EVENTS = 3
 SMALL = 4096
 """Gradients with no more values than this are tested at every step; all of them where their norms were taken anyway."""
 MOST_TESTED = 8
-SECONDS_A_TEST = 4e-3
+SECONDS_A_TEST = 1e-2
 """One test for each so many seconds of a step, but always one."""
 
 
@@ -72,7 +72,7 @@ class Origin:
         if self._hearable:
             self._door.open()
         backward.listen_to_backward(self._hear_backward)
-        losses.listen_to_calls(self._hear_loss)
+        losses.listen_to_calls(self._loss.heard)
 
     def stop(self) -> None:
         if not self._running:
@@ -80,7 +80,7 @@ class Origin:
         self._running = False
         self._door.close()
         backward.stop_listening_to_backward(self._hear_backward)
-        losses.stop_listening_to_calls(self._hear_loss)
+        losses.stop_listening_to_calls(self._loss.heard)
         self._forget()
 
     def begin(self, step: int) -> None:
@@ -106,18 +106,25 @@ class Origin:
         del self._calls[: max(0, len(self._calls) + 1 - most)]
         self._calls.append(call)
 
-    def _hear_loss(self, name: str, args: tuple[Any, ...], keywords: dict[str, Any], value: Tensor) -> None:
-        self._loss.heard(name, args, keywords, value)
-
     def _hear_backward(self, begins: bool) -> None:
-        self._guarded(self._before_backward if begins else self._after_backward)
+        """What these call themselves nobody listens to: what is run again is run while probing."""
+        if not self._running or self._told >= MOST_EVENTS:
+            return
+        try:
+            if begins:
+                self._before_backward()
+            else:
+                self._after_backward()
+        except Exception as problem:  # whatever happens in here, the user's training goes on
+            self._failed(problem)
 
     def before_update(self, optimizer: Optimizer, moment: Moment) -> None:
         """The optimizer is about to step: the last moment at which the weights are those of the forward pass."""
         self._updating = True
         if not self._on_host:
             self._guarded(self.scene.readback.collect)  # what has arrived by now is judged in time
-        if getattr(optimizer, "found_inf", None) is None:  # a fused optimizer skips by itself what a scaler tells it to
+        judges = self._suspect is not None or moment.gradient_norms is not None
+        if judges and getattr(optimizer, "found_inf", None) is None:  # a fused one skips what a scaler tells it to
             self._guarded(lambda: self._judge_gradients(moment))
         self._suspect = None
 
@@ -147,8 +154,11 @@ class Origin:
     # the loss
 
     def _before_backward(self) -> None:
-        root = next((root for root in backward.roots() if root.numel() == 1), None)
-        if root is None:
+        root: Tensor | None = None
+        for root in backward.roots():
+            if root.numel() == 1:
+                break
+        else:
             return
         if not self._reads_at_once(root):
             self._flag(root)
@@ -158,7 +168,8 @@ class Origin:
             self._loss.look(root, self._calls)
         elif not self._lost and not (self._scaled and math.isinf(root.item()) and self._loss.is_finite):
             self._lost = True
-            self._find_forward(root)
+            with probing():
+                self._find_forward(root)
 
     @staticmethod
     def _reads_at_once(root: Tensor) -> bool:
@@ -208,7 +219,8 @@ class Origin:
                 self._suspect = self._name_of(parameter)
                 break
         if self._suspect is not None and (self._updating or self._steps_without_optimizer):
-            self._find_backward(self._suspect)
+            with probing():
+                self._find_backward(self._suspect)
             self._suspect = None
 
     @property

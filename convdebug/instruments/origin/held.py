@@ -14,7 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from convdebug.instruments.harmless import harmless
 from convdebug.instruments.hook import Hook
-from convdebug.instruments.probe import is_probing
+from convdebug.instruments.probe import is_ours
 
 from .isolation import tensors_in, versions_of
 
@@ -96,7 +96,7 @@ class Door:
 
     @harmless
     def _enter(self, _model: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        if torch.compiler.is_compiling() or not torch.is_grad_enabled() or is_probing():
+        if torch.compiler.is_compiling() or not torch.is_grad_enabled() or is_ours():
             return
         plain = len(inputs) == 1 and not keywords and type(inputs[0]) is Tensor and not inputs[0].is_inference()
         kind = self._kind
@@ -113,7 +113,7 @@ class Door:
     @harmless
     def _leave(self, _model: nn.Module, _inputs: Any, output: Any) -> None:
         call = self._last
-        if call is None or is_probing() or torch.compiler.is_compiling() or not torch.is_grad_enabled():
+        if call is None or is_ours() or torch.compiler.is_compiling() or not torch.is_grad_enabled():
             return
         self._last = None
         call.left = True

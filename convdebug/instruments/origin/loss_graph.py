@@ -63,26 +63,24 @@ class LossPart:
         self._args: tuple[Any, ...] = ()
         self._keywords: dict[str, Any] = {}
         self._value: Tensor | None = None
+        self.scores: Tensor | None = None
         self._steep: list[tuple[str, dict[str, Tensor]]] = []
         self._paths: list[tuple[int, ...]] | None = None
         self._looked = 0
 
     def clear(self) -> None:
-        self._args, self._keywords, self._value = (), {}, None
+        self._args, self._keywords, self._value, self.scores = (), {}, None, None
         self._steep.clear()
 
     def heard(self, name: str, args: tuple[Any, ...], keywords: dict[str, Any], value: Tensor) -> None:
         self.name, self._args, self._keywords, self._value = name, args, keywords, value
+        given = args[0] if args else keywords.get("input")
+        self.scores = given if isinstance(given, Tensor) else None
 
     @property
     def is_finite(self) -> bool:
         """Whether the loss function gave a number, whatever a scaler made of it."""
         return self._value is not None and finite(self._value.detach())
-
-    @property
-    def scores(self) -> Tensor | None:
-        given = self._args[0] if self._args else self._keywords.get("input")
-        return given if isinstance(given, Tensor) else None
 
     @property
     def labels(self) -> Tensor | None:
@@ -92,7 +90,10 @@ class LossPart:
     def is_direct(self, root: Tensor, calls: Sequence[Call]) -> bool:
         """Whether the loss is one of torch on the model's own output, scaled at most: it can be done again."""
         value, scores = self._value, self.scores
-        if value is None or len(calls) != 1 or not any(scores is output for output in calls[0].outputs):
+        if value is None or len(calls) != 1:
+            return False
+        outputs = calls[0].outputs
+        if not (outputs and scores is outputs[0]) and not any(scores is output for output in outputs):
             return False
         if root is value:
             return True
