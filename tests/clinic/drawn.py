@@ -13,7 +13,7 @@ from random import Random
 import torch
 from torch import Tensor
 
-from .drawn_material_ailments import AILMENTS
+from .drawn_loop_ailments import AILMENTS
 from .drawn_trainings import CLASSES, YES_OR_NO, draw
 from .patient import Patient
 from .regimen import Regimen, train

@@ -77,6 +77,8 @@ def is_plain(plan: Plan) -> bool:
 
 def is_no_ease(plan: Plan) -> bool:
     """Not so easily learned that almost anything learns it."""
+    if plan.optimizer in ADAPTIVE and plan.task == NUMBER:
+        return False
     return plan.kind not in ("table", "halves") and not plan.half
 
 
@@ -161,9 +163,9 @@ def _(plan: Plan, rng: Random) -> Afflicted:
 )
 def _(plan: Plan, rng: Random) -> Afflicted:
     if plan.optimizer == "adam":
-        decay = between(rng, 10, 50)
+        decay = between(rng, 30, 100)
     else:
-        per_step = between(rng, 0.08, 0.25)
+        per_step = between(rng, 0.2, 0.5)
         decay = per_step / plan.rate * (0.1 if plan.optimizer in MOVING else 1)
     settings = {**plan.settings, "weight_decay": float(f"{decay:.2g}")}
     return replace(plan, settings=settings, schedule="none", clip=None).regimen(), f"{decay:.2g}"

@@ -10,14 +10,11 @@ from typing import Any
 from torch import nn
 
 from . import drawn_faults as faults
-from . import drawn_loops as loops
 from . import drawn_material as material
-from .drawn_ailments import AILMENTS, FREE, Afflicted, ailment, has_modes, is_plain, plainly, shaped
-from .drawn_trainings import CLASSES, NORMED, NUMBER, PLAIN, Plan, between
+from .drawn_ailments import FREE, Afflicted, ailment, is_plain, shaped
+from .drawn_trainings import CLASSES, NUMBER, PLAIN, Plan, between
 from .families import Data
 from .regimen import same
-
-__all__ = ["AILMENTS"]
 
 PICTURED = ("pictures", "striped", "halves", "shades")
 
@@ -32,7 +29,7 @@ def _fed(plan: Plan, inputs: Any) -> Any:
 
 @ailment(
     "raw pixels", 3, "inputs-not-scaled", "inputs-not-centered",
-    suits=lambda plan: plan.family in FREE and plan.kind in PICTURED and plan.optimizer in PLAIN,
+    suits=lambda plan: plan.family in FREE and plan.kind in PICTURED and is_plain(plan),
 )  # fmt: skip
 def _(plan: Plan, rng: Random) -> Afflicted:
     return _fed(plan, material.as_bytes), "0 to 255"
@@ -40,7 +37,7 @@ def _(plan: Plan, rng: Random) -> Afflicted:
 
 @ailment(
     "inputs far from zero", 2, "inputs-not-centered",
-    suits=lambda plan: plan.family in FREE and plan.optimizer in PLAIN and plan.clip is None,
+    suits=lambda plan: plan.family in FREE and is_plain(plan),
 )  # fmt: skip
 def _(plan: Plan, rng: Random) -> Afflicted:
     offset = between(rng, 6, 20)
@@ -55,7 +52,9 @@ def _(plan: Plan, rng: Random) -> Afflicted:
 
 @ailment(
     "one loud column", 2, "inputs-not-scaled",
-    suits=lambda plan: plan.family in FREE and is_plain(plan) and plan.kind != "striped",
+    suits=lambda plan: (
+        plan.family in FREE and is_plain(plan) and plan.kind != "striped" and plan.shape.activation != "tanh"
+    ),
 )  # fmt: skip
 def _(plan: Plan, rng: Random) -> Afflicted:
     scale = between(rng, 100, 1000)
@@ -308,99 +307,3 @@ def _(plan: Plan, rng: Random) -> Afflicted:
 def _(plan: Plan, rng: Random) -> Afflicted:
     drop = round(rng.uniform(0.9, 0.97), 2)
     return shaped(plan, drop=drop).regimen(), f"{drop:g}"
-
-
-# loops
-
-
-@ailment("gradients never zeroed", 4, "gradients-accumulate", in_principle=True)
-def _(plan: Plan, rng: Random) -> Afflicted:
-    return replace(replace(plan, accumulate=1).regimen(), zero=False), "no zero_grad"
-
-
-@ailment("gradients zeroed at each epoch", 2, "gradients-accumulate", in_principle=True)
-def _(plan: Plan, rng: Random) -> Afflicted:
-    return plainly(plan, loop=loops.zeroed_each_epoch), "outer loop"
-
-
-@ailment("gradients zeroed before the step", 2, "frozen-parameters", "no-gradient", "optimizer-not-stepping")
-def _(plan: Plan, rng: Random) -> Afflicted:
-    return plainly(plan, loop=loops.zeroed_too_late), "too late"
-
-
-@ailment("the step forgotten", 3, "optimizer-not-stepping")
-def _(plan: Plan, rng: Random) -> Afflicted:
-    scheduled = replace(plan, schedule=rng.choice(("none", "cosine"))).regimen()
-    return replace(scheduled, update=False), "no step"
-
-
-@ailment("gathering gradients for longer than an epoch", 1, "optimizer-not-stepping")
-def _(plan: Plan, rng: Random) -> Afflicted:
-    return plainly(plan, loop=loops.never_due), "never due"
-
-
-@ailment("evaluation mode all along", 3, "eval-mode-while-training", in_principle=True, suits=has_modes)
-def _(plan: Plan, rng: Random) -> Afflicted:
-    return replace(plan.regimen(), training_mode=False), "eval"
-
-
-@ailment(
-    "evaluation mode from the first validation on", 2, "eval-mode-while-training", in_principle=True, suits=has_modes
-)
-def _(plan: Plan, rng: Random) -> Afflicted:
-    return plainly(plan, loop=loops.evaluating_for_good), "stays"
-
-
-@ailment("validation in training mode", 3, "train-mode-while-validating", in_principle=True, suits=has_modes)
-def _(plan: Plan, rng: Random) -> Afflicted:
-    return replace(plan.regimen(), evaluation_mode=False), "train"
-
-
-@ailment("dropout that is never switched off", 1, "train-mode-while-validating", in_principle=True)
-def _(plan: Plan, rng: Random) -> Afflicted:
-    return _between(plan, faults.always_dropped), "F.dropout"
-
-
-@ailment(
-    "layers in a plain list", 2, "parameters-not-in-optimizer", in_principle=True,
-    suits=lambda plan: plan.family in ("mlp", "batchnorm", "transformer") and plan.shape.written == "class",
-)  # fmt: skip
-def _(plan: Plan, rng: Random) -> Afflicted:
-    return plainly(plan, alter=faults.in_a_list), "list"
-
-
-@ailment("a new head after the optimizer", 2, "parameters-not-in-optimizer", in_principle=True)
-def _(plan: Plan, rng: Random) -> Afflicted:
-    return plainly(plan, trained=faults.before_a_new_head), "replaced"
-
-
-@ailment("a part not handed to the optimizer", 3, "parameters-not-in-optimizer", in_principle=True)
-def _(plan: Plan, rng: Random) -> Afflicted:
-    which, named = rng.choice(((faults.head_alone, "head alone"), (faults.all_but_the_head, "no head")))
-    return plainly(plan, trained=which), named
-
-
-@ailment("an optimizer of another model", 1, "parameters-not-in-optimizer")
-def _(plan: Plan, rng: Random) -> Afflicted:
-    return plainly(plan, trained=faults.of_a_copy), "deepcopy"
-
-
-@ailment(
-    "frozen and never thawed", 3, "frozen-parameters", in_principle=True, suits=lambda plan: plan.family != "recurrent"
-)
-def _(plan: Plan, rng: Random) -> Afflicted:
-    which, named = rng.choice(((faults.frozen_middle, "half"), (faults.frozen_weights, "weights")))
-    return replace(plan, initialize=which).regimen(), named
-
-
-@ailment("a graph kept alive", 2, "graph-kept-alive", in_principle=True)
-def _(plan: Plan, rng: Random) -> Afflicted:
-    return replace(replace(plan, steps=max(plan.steps, 200)).regimen(), keep_graph=True), "total += loss"
-
-
-@ailment(
-    "batch norm of very few", 2, "batch-norm-small-batch", in_principle=True, suits=lambda plan: plan.family in NORMED
-)
-def _(plan: Plan, rng: Random) -> Afflicted:
-    batch = rng.choice((2, 3, 4))
-    return replace(plan, batch=batch, steps=240, accumulate=1).regimen(), f"{batch}"
