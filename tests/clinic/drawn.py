@@ -89,6 +89,11 @@ class Course:
     seconds: float = 0.0
     problem: str = ""
 
+    @property
+    def is_healthy(self) -> bool:
+        """It learned, does well on what it has not seen, and its validation has not turned."""
+        return self.last < 0.6 * self.first and self.skill > 0.6 and self.val < 1.3 * self.least_val + 0.05
+
     def __str__(self) -> str:
         if self.problem:
             return self.problem
@@ -151,14 +156,12 @@ def main() -> None:
         print(case.patient.name, "|", *case.patient.rules, flush=True)
         found = course(case.patient.regimen, case.task)
         if case.twin is None:
-            poor = not (
-                found.last < 0.6 * found.first and found.skill > 0.6 and found.val < 1.3 * found.least_val + 0.05
-            )
-            print(f"    healthy {found}{'  POOR' if poor else ''}", flush=True)
+            print(f"    healthy {found}{'' if found.is_healthy else '  POOR'}", flush=True)
             continue
         print(f"    sick    {found}", flush=True)
         twin = course(case.twin, case.task)
-        alike = found.skill > twin.skill - 0.15 and not case.in_principle
+        as_good = found.skill > twin.skill - 0.15 and found.val < 3 * twin.val + 0.05
+        alike = as_good and not case.in_principle
         print(f"    healthy {twin}{'  ALIKE' if alike else ''}", flush=True)
 
 

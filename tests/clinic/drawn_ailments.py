@@ -77,7 +77,7 @@ def is_plain(plan: Plan) -> bool:
 
 def is_no_ease(plan: Plan) -> bool:
     """Not so easily learned that almost anything learns it."""
-    if plan.optimizer in ADAPTIVE and plan.task == NUMBER:
+    if plan.optimizer in ADAPTIVE and (plan.task == NUMBER or plan.family in NORMED):
         return False
     return plan.kind not in ("table", "halves") and not plan.half
 
@@ -171,7 +171,7 @@ def _(plan: Plan, rng: Random) -> Afflicted:
     return replace(plan, settings=settings, schedule="none", clip=None).regimen(), f"{decay:.2g}"
 
 
-@ailment("an own penalty far too strong", 2, "regularization-dominates")
+@ailment("an own penalty far too strong", 2, "regularization-dominates", suits=lambda plan: plan.family not in NORMED)
 def _(plan: Plan, rng: Random) -> Afflicted:
     power = rng.choice((1, 2))
     strength = between(rng, 0.02, 0.1) if power == 1 else between(rng, 0.3, 1)

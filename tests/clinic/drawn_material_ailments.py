@@ -162,14 +162,23 @@ def _(plan: Plan, rng: Random) -> Afflicted:
 # beginnings
 
 
-@ailment("all weights the same", 2, "symmetric-weights", suits=lambda plan: plan.family in FREE)
+@ailment(
+    "all weights the same",
+    2,
+    "symmetric-weights",
+    suits=lambda plan: plan.family in FREE and plan.task == CLASSES,
+)
 def _(plan: Plan, rng: Random) -> Afflicted:
     value = rng.choice((0.0, 0.0, 0.01, 0.05))
     return replace(shaped(plan, drop=0.0), initialize=partial(faults.constant, value=value)).regimen(), f"{value:g}"
 
 
 @ailment(
-    "one hidden layer all the same", 1, "symmetric-weights", in_principle=True, suits=lambda plan: plan.family in FREE
+    "one hidden layer all the same",
+    1,
+    "symmetric-weights",
+    in_principle=True,
+    suits=lambda plan: plan.family in FREE and plan.task == CLASSES,
 )
 def _(plan: Plan, rng: Random) -> Afflicted:
     value = rng.choice((0.0, 0.02, 0.1))
@@ -303,7 +312,12 @@ def _(plan: Plan, rng: Random) -> Afflicted:
     return _between(plan, faults.wrongly_derived), "sign"
 
 
-@ailment("almost all dropped", 2, "excessive-dropout", suits=lambda plan: plan.task == CLASSES)
+@ailment(
+    "almost all dropped",
+    2,
+    "excessive-dropout",
+    suits=lambda plan: plan.task == CLASSES and plan.family != "transformer",
+)
 def _(plan: Plan, rng: Random) -> Afflicted:
-    drop = round(rng.uniform(0.9, 0.97), 2)
+    drop = round(rng.uniform(0.95, 0.98), 2)
     return shaped(plan, drop=drop).regimen(), f"{drop:g}"
