@@ -79,7 +79,7 @@ def is_no_ease(plan: Plan) -> bool:
     """Not so easily learned that almost anything learns it."""
     if plan.optimizer in ADAPTIVE and (plan.task == NUMBER or plan.family in NORMED):
         return False
-    return plan.kind not in ("table", "halves") and not plan.half
+    return plan.kind not in ("table", "halves", "words") and not plan.half
 
 
 def has_modes(plan: Plan) -> bool:
@@ -174,7 +174,7 @@ def _(plan: Plan, rng: Random) -> Afflicted:
 @ailment("an own penalty far too strong", 2, "regularization-dominates", suits=lambda plan: plan.family not in NORMED)
 def _(plan: Plan, rng: Random) -> Afflicted:
     power = rng.choice((1, 2))
-    strength = between(rng, 0.02, 0.1) if power == 1 else between(rng, 0.3, 1)
+    strength = between(rng, 0.08, 0.3) if power == 1 else between(rng, 0.3, 1)
     return plainly(plan, loop=loops.penalized(strength, power)), f"{strength:g} power {power}"
 
 

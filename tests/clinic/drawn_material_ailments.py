@@ -7,12 +7,13 @@ from functools import partial
 from random import Random
 from typing import Any
 
+import torch
 from torch import nn
 
 from . import drawn_faults as faults
 from . import drawn_material as material
 from .drawn_ailments import FREE, Afflicted, ailment, is_plain, shaped
-from .drawn_trainings import CLASSES, NUMBER, PLAIN, Plan, between
+from .drawn_trainings import CLASSES, NORMED, NUMBER, PLAIN, YES_OR_NO, Plan, between
 from .families import Data
 from .regimen import same
 
@@ -22,6 +23,11 @@ PICTURED = ("pictures", "striped", "halves", "shades")
 def _fed(plan: Plan, inputs: Any) -> Any:
     """Fed otherwise, in both splits."""
     return replace(replace(plan, half=False).regimen(), inputs=inputs)
+
+
+def takes_nan(plan: Plan) -> bool:
+    """Its inputs are no words, and its loss does not refuse what is not a number."""
+    return plan.kind != "words" and plan.shape.last is not torch.sigmoid
 
 
 # data
@@ -61,13 +67,13 @@ def _(plan: Plan, rng: Random) -> Afflicted:
     return _fed(plan, partial(material.one_loud, scale=scale)), f"{scale:g}"
 
 
-@ailment("numbers that are none among the inputs", 3, "non-finite-inputs", suits=lambda plan: plan.kind != "words")
+@ailment("numbers that are none among the inputs", 3, "non-finite-inputs", suits=takes_nan)
 def _(plan: Plan, rng: Random) -> Afflicted:
     share, hole = between(rng, 0.002, 0.02), rng.choice((float("nan"), float("inf")))
     return _fed(plan, partial(material.holed, share=share, hole=hole)), f"{hole:g} in {share:.2g}"
 
 
-@ailment("a column divided by its deviation of zero", 1, "non-finite-inputs", suits=lambda plan: plan.kind != "words")
+@ailment("a column divided by its deviation of zero", 1, "non-finite-inputs", suits=takes_nan)
 def _(plan: Plan, rng: Random) -> Afflicted:
     return _fed(plan, material.standardized_by_nothing), "0/0"
 
@@ -114,10 +120,15 @@ def _(plan: Plan, rng: Random) -> Afflicted:
     return replace(sorted_, shuffle=False), "sorted"
 
 
-def _dim(source: material.Source, share: float) -> Data:
-    """Pictures in which less of the class is seen."""
+def _dim(source: material.Source, strength: float) -> Data:
+    """Pictures in which little of the class is seen."""
     given: Any = source
-    return material.pictures(given.args[0], given.args[1], given.args[2], given.args[3] * share, given.args[4])
+    count, classes, channels, _, seed = given.args
+    return material.pictures(count, classes, channels, strength * (1.6 if channels == 1 else 1.0), seed)
+
+
+def _dimmed(plan: Plan) -> material.Source:
+    return partial(_dim, plan.source, 0.3 if plan.family in NORMED else 0.2)
 
 
 def _learned_by_heart(plan: Plan, source: material.Source) -> Any:
@@ -134,7 +145,7 @@ def _learned_by_heart(plan: Plan, source: material.Source) -> Any:
 )  # fmt: skip
 def _(plan: Plan, rng: Random) -> Afflicted:
     count = rng.choice((64, 96, 128))
-    return _learned_by_heart(plan, partial(material.few, partial(_dim, plan.source, 0.4), count)), f"{count}"
+    return _learned_by_heart(plan, partial(material.few, _dimmed(plan), count)), f"{count}"
 
 
 @ailment(
@@ -143,7 +154,7 @@ def _(plan: Plan, rng: Random) -> Afflicted:
 )  # fmt: skip
 def _(plan: Plan, rng: Random) -> Afflicted:
     count = rng.choice((48, 64, 96))
-    source = partial(material.few_over_and_over, partial(_dim, plan.source, 0.4), count)
+    source = partial(material.few_over_and_over, _dimmed(plan), count)
     return _learned_by_heart(plan, source), f"{count}"
 
 
@@ -286,7 +297,10 @@ def _(plan: Plan, rng: Random) -> Afflicted:
 
 
 @ailment(
-    "a logarithm of zero", 2, "non-finite-activation", suits=lambda plan: plan.shape.activation in ("relu", "leaky")
+    "a logarithm of zero",
+    2,
+    "non-finite-activation",
+    suits=lambda plan: plan.shape.activation in ("relu", "leaky") and plan.task != YES_OR_NO,
 )
 def _(plan: Plan, rng: Random) -> Afflicted:
     return _between(plan, faults.logarithms), "log"
@@ -301,7 +315,7 @@ def _(plan: Plan, rng: Random) -> Afflicted:
 
 @ailment(
     "an own softmax that overflows", 1, "non-finite-activation",
-    suits=lambda plan: plan.family in ("batchnorm", "residual", "transformer"),
+    suits=lambda plan: plan.family in ("batchnorm", "residual", "transformer") and plan.task != YES_OR_NO,
 )  # fmt: skip
 def _(plan: Plan, rng: Random) -> Afflicted:
     return _between(plan, faults.own_softmax), "exp"
@@ -316,8 +330,8 @@ def _(plan: Plan, rng: Random) -> Afflicted:
     "almost all dropped",
     2,
     "excessive-dropout",
-    suits=lambda plan: plan.task == CLASSES and plan.family != "transformer",
+    suits=lambda plan: plan.kind in ("pictures", "series", "words") and plan.family not in ("residual", "transformer"),
 )
 def _(plan: Plan, rng: Random) -> Afflicted:
-    drop = round(rng.uniform(0.95, 0.98), 2)
+    drop = round(rng.uniform(0.96, 0.985), 3)
     return shaped(plan, drop=drop).regimen(), f"{drop:g}"
