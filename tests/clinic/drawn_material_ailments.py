@@ -330,7 +330,7 @@ def _(plan: Plan, rng: Random) -> Afflicted:
     "almost all dropped",
     2,
     "excessive-dropout",
-    suits=lambda plan: plan.kind in ("pictures", "series", "words") and plan.family not in ("residual", "transformer"),
+    suits=lambda plan: plan.kind in ("pictures", "series", "words") and plan.family in ("batchnorm", "recurrent"),
 )
 def _(plan: Plan, rng: Random) -> Afflicted:
     drop = round(rng.uniform(0.96, 0.985), 3)
