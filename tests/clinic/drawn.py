@@ -162,7 +162,7 @@ def main() -> None:
         twin = course(case.twin, case.task)
         as_good = found.skill > twin.skill - 0.15 and found.val < 3 * twin.val + 0.05
         alike = as_good and not case.in_principle
-        print(f"    healthy {twin}{'  ALIKE' if alike else ''}", flush=True)
+        print(f"    healthy {twin}{'  ALIKE' if alike else ''}{'' if twin.is_healthy else '  POOR'}", flush=True)
 
 
 if __name__ == "__main__":

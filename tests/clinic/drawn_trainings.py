@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 from typing import Any
@@ -288,7 +288,7 @@ def draw(rng: Random, family: str | None = None) -> Plan:
         steps = min(steps, 160 if batch > 64 else 200)
     if optimizer in PLAIN:
         steps = max(steps, 200)
-    return Plan(
+    plan = Plan(
         family,
         kind,
         _source(rng, kind, family),
@@ -307,3 +307,5 @@ def draw(rng: Random, family: str | None = None) -> Plan:
         average=rng.random() < 0.06,
         initialize=_beginning(rng, family, optimizer),
     )
+    suits_he = plan.shape.activation in ("relu", "leaky") and plan.task != NUMBER
+    return plan if suits_he or plan.initialize is not he else replace(plan, initialize=xavier)
