@@ -266,10 +266,15 @@ def _beginning(rng: Random, family: str, optimizer: str) -> Callable[[nn.Module]
     return rng.choice((None, None, None, he, xavier)) if family in ("mlp", "convnet", "batchnorm") else None
 
 
-def _rate(rng: Random, family: str, optimizer: str, task: str) -> float:
-    """Plain descent of numbers, whose gradients are not bounded as those of scores are, needs a lower one."""
+def _rate(rng: Random, family: str, optimizer: str, task: str, batch: int) -> float:
+    """Plain descent of numbers, whose gradients are not bounded as those of scores are, needs a lower one.
+
+    So does a plain convnet with momentum, where batches are small.
+    """
     low, high = RATES[family][LIKE.get(optimizer, optimizer)]
     times = {"mlp": 0.5}.get(family, 0.3) if task == NUMBER and optimizer in PLAIN else 1.0
+    if family == "convnet" and batch <= 16 and LIKE.get(optimizer, optimizer) == "momentum":
+        times *= 0.6
     return between(rng, low * times, high * times)
 
 
@@ -294,7 +299,7 @@ def draw(rng: Random, family: str | None = None) -> Plan:
         _source(rng, kind, family),
         _shape(rng, family, last, optimizer),
         optimizer,
-        _rate(rng, family, optimizer, TASKS.get(kind, CLASSES)),
+        _rate(rng, family, optimizer, TASKS.get(kind, CLASSES), batch),
         batch,
         steps,
         loss,
