@@ -1,4 +1,7 @@
-"""`python -m tests.clinic`: examines every patient on two cores and prints how well the rules told them."""
+"""`python -m tests.clinic`: examines every patient on two cores and prints how well the rules told them.
+
+With `--drawn SEED` those are examined that are drawn from the seed, in place of all others.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from .cases import all_patients
+from .drawn import patients
 from .examine import ROOT
 from .figures import figures, table
 from .ward import examined
@@ -23,13 +27,16 @@ def main() -> int:
     options.add_argument("--half", choices=["tuned", "held"], help="one half alone")
     options.add_argument("--way", choices=["target", "watch", "run"], help="those that come this way")
     options.add_argument("--referral", type=int, choices=[0, 1, 2, 3], help="patients of that referral alone")
+    options.add_argument("--drawn", type=int, metavar="SEED", help="those drawn from that seed, in place of all others")
     options.add_argument("--workers", type=int, default=2)
     options.add_argument("--write", action="store_true", help=f"keep the figures in {FIGURES.relative_to(ROOT)}")
     options.add_argument("--json", type=Path, help="write every result to this file")
     chosen = options.parse_args()
+    if chosen.drawn is not None and chosen.write:
+        options.error("the figures kept are those of the patients that are written down, not of drawn ones")
     names = [
         patient.name
-        for patient in all_patients()
+        for patient in (all_patients() if chosen.drawn is None else patients(chosen.drawn))
         if chosen.only in patient.name
         and chosen.half in (None, patient.half)
         and chosen.way in (None, patient.way)

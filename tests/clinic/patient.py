@@ -15,7 +15,8 @@ class Patient:
     """`rules` are those that name its ailment rightly, the most fitting first; none for the healthy.
 
     `checked_by` is the check that comes before its training, where only that shows the ailment. `referral` is 0 for
-    those written with the rules; those of 1 to 3 came later, in the forms in which people write faults and trainings.
+    those written with the rules; those of 1 to 3 came later, in the forms in which people write faults and trainings;
+    those of 4 are drawn from a seed.
     """
 
     name: str
