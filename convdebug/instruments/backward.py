@@ -21,6 +21,8 @@ _tensor_listeners: list[ToldOfTensors] = []
 _grad_listeners: list[Callable[[Any], None]] = []
 _originals: dict[str, Any] = {}
 _under_way: list[Any] = []
+_numbers: list[float] = []
+"""What the tensor is that backward was called on, once somebody has asked."""
 
 
 def roots() -> list[Tensor]:
@@ -30,6 +32,15 @@ def roots() -> list[Tensor]:
         return [begun]
     given = [begun] if isinstance(begun, Tensor) else list(begun)
     return [each for each in given if isinstance(each, Tensor)]
+
+
+def number_of(tensor: Tensor) -> float:
+    """The value of a tensor of one element; of the one that backward was called on it is read once for all."""
+    if not _under_way or _under_way[-1] is not tensor:
+        return tensor.item()
+    if not _numbers:
+        _numbers.append(tensor.item())
+    return _numbers[0]
 
 
 def listen_to_backward(told: Told) -> None:
@@ -83,6 +94,7 @@ def _wrapped(original: Any) -> Any:
             return original(tensors, grad_tensors, *args, **kwargs)
         heard, heard_tensors = tuple(_listeners), tuple(_tensor_listeners)
         _under_way.append(tensors)
+        _numbers.clear()
         for told in heard_tensors:
             told(True, tensors, grad_tensors)
         for hearer in heard:
@@ -95,6 +107,7 @@ def _wrapped(original: Any) -> Any:
             for told in reversed(heard_tensors):
                 told(False, tensors, grad_tensors)
             _under_way.pop()
+            _numbers.clear()
 
     return backward
 

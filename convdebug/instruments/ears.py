@@ -239,7 +239,8 @@ class Ears:
         """Say once where the loss is more than the loss function that was heard: chance says nothing about it then."""
         self._compared = True
         value = self.pending.last
-        if value is None or len(self.moment.losses) != 1 or value.device.type != "cpu" or "loss" in self.scene.info:
+        on_device = isinstance(value, Tensor) and not value.is_cpu
+        if value is None or len(self.moment.losses) != 1 or on_device or "loss" in self.scene.info:
             return
         function, applied = float(self.moment.losses[0][1].float().mean()), float(value)
         divided = any(abs(applied * part - function) < EXACT * abs(function) for part in range(2, MOST_PARTS))

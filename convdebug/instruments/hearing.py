@@ -33,6 +33,7 @@ class Hearer(Instrument):
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
         self.trouble: Exception | None = None
+        self.listening = True
         self._hears = False
 
     def arm(self, moment: Moment) -> None:
@@ -42,6 +43,12 @@ class Hearer(Instrument):
         if not self._hears:
             self._hears = True
             _listen(self)
+
+    def listen(self, listening: bool) -> None:
+        """For as long as there is nothing to be heard it is not told: each call costs, at every step."""
+        if listening != self.listening:
+            self.listening = listening
+            _sort_out()
 
     def fall_silent(self) -> None:
         self._hears = False
@@ -86,9 +93,10 @@ def _forget(hearer: Hearer) -> None:
 
 
 def _sort_out() -> None:
+    awake = [each for each in _hearers if (hearer := each()) is not None and hearer.listening]
     for what in MOMENTS:
-        own = getattr(Hearer, what)
-        _hearers_of[what] = tuple(each for each in _hearers if getattr(type(each()), what, own) is not own)
+        nothing = getattr(Hearer, what)
+        _hearers_of[what] = tuple(each for each in awake if getattr(type(each()), what, nothing) is not nothing)
 
 
 def _stop_listening(hearer: Hearer) -> None:

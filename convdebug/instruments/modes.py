@@ -108,6 +108,7 @@ class Modes(Hearer):
 
     def arm(self, moment: Moment) -> None:
         super().arm(moment)
+        self.listen(self._in_phase)
         self._due, self._now, self._root = True, None, False
         if moment.step >= self._look_again:
             self._look_again = moment.step + LOOK_EVERY
@@ -157,6 +158,7 @@ class Modes(Hearer):
     def _evaluates(self) -> None:
         if not self._in_phase:
             self._in_phase = True
+            self.listen(True)
             self._phase[2] += 1
         self._phase[0] += 1
         if self.scene.inner.training:
@@ -170,6 +172,7 @@ class Modes(Hearer):
 
     def backward_begins(self) -> None:
         self._in_phase = False
+        self.listen(False)
 
     # what is written
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .backward import number_of
 from .scaler import unscaled
 
 Mark = tuple[int, int] | None
@@ -25,10 +26,10 @@ class PendingLoss:
     def __init__(self, parameters: Callable[[], Sequence[tuple[str, nn.Parameter]]]) -> None:
         self._parameters = parameters
         self._chosen: list[nn.Parameter] = []
-        self._losses: list[Tensor] = []
+        self._losses: list[Tensor | float] = []
         self._marks: list[Mark] = []
         self._before: list[Mark] = []
-        self._coming: Tensor | None = None
+        self._coming: Tensor | float | None = None
         self._asked_for: Tensor | None = None
         self._cut = 0
         self.inside_step = False
@@ -57,7 +58,7 @@ class PendingLoss:
         return bool(self._losses)
 
     @property
-    def last(self) -> Tensor | None:
+    def last(self) -> Tensor | float | None:
         """What the last backward pass was called on."""
         return self._losses[-1] if self._losses else None
 
@@ -72,14 +73,16 @@ class PendingLoss:
         self.inside_step = False
         self._cut = len(self._losses)
 
-    def take(self) -> Tensor | None:
+    def take(self) -> Tensor | float | None:
         """The sum so far; the next begins with nothing."""
         end = self._cut or len(self._losses)
         losses, self._losses, self._cut = self._losses[:end], self._losses[end:], 0
         asked, self._asked_for = self._asked_for, None
         if not losses:
             return asked
-        return losses[0] if len(losses) == 1 else torch.stack([each.float().reshape(()) for each in losses]).sum()
+        if len(losses) == 1:
+            return losses[0]
+        return sum(each.float().reshape(()) if isinstance(each, Tensor) else each for each in losses)
 
     def begins(self, tensors: Any, gradients: Any) -> None:
         """A backward pass begins."""
@@ -115,10 +118,14 @@ def first_of(tensors: Any) -> Tensor | None:
     return next((each for each in tensors if isinstance(each, Tensor)), None) if tensors is not None else None
 
 
-def value_of(tensors: Any, gradients: Any) -> Tensor | None:
-    """The number whose gradient a backward pass computes, without the factor of a gradient scaler (0-dimensional)."""
+def value_of(tensors: Any, gradients: Any) -> Tensor | float | None:
+    """The number whose gradient a backward pass computes, without the factor of a gradient scaler (0-dimensional).
+
+    A tensor still where it is on a device.
+    """
     if gradients is None and isinstance(tensors, Tensor) and not tensors.dim():
-        return unscaled(tensors).detach()
+        tensor = unscaled(tensors)
+        return number_of(tensor) if tensor.is_cpu and tensor.is_floating_point() else tensor.detach()
     given = [tensors] if isinstance(tensors, Tensor) else [each for each in tensors if isinstance(each, Tensor)]
     weights = [gradients] if isinstance(gradients, Tensor) or gradients is None else list(gradients)
     weights += [None] * (len(given) - len(weights))

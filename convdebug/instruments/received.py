@@ -37,6 +37,7 @@ class Received(Hearer):
             self._look_again = moment.step + (64 if moment.step else 1)
             fresh = [(name, p) for name, p in self.scene.parameters if p.requires_grad and id(p) not in self._had]
             self._waiting = dict(fresh)
+            self.listen(bool(self._waiting))
 
     def backward_ended(self) -> None:
         if self._waiting:
@@ -62,6 +63,7 @@ class Received(Hearer):
                 self._waited.pop(name, None)
                 if parameter.grad is not None:
                     self._had.add(id(parameter))
+        self.listen(bool(self._waiting))
 
     def record(self, moment: Moment) -> None:
         never = [name for name in self._waiting if name in self._waited]

@@ -24,6 +24,9 @@ EARLY_SHARE = 0.005
 TRUE_COST = 2.0
 """What a measurement costs, in multiples of what can be timed of it: caches are cold after it, hooks come and go."""
 
+HEARING = 4.0
+"""What is heard while a step goes on costs as much again, some times over, as what is done at its end."""
+
 LEAST_SHARE = 0.01
 """Of the budget, for each instrument, however little those before it left."""
 
@@ -162,7 +165,7 @@ class Schedule:
     def _affordable(self) -> list[int]:
         """After how many steps each may measure again: one walk, as each leaves the rest to those after it."""
         whole = self.budget * self.step_seconds
-        left = whole - self.base_seconds
+        left = whole - HEARING * self.base_seconds
         intervals = []
         for price in self.prices:
             share = max(left * price.weight, whole * LEAST_SHARE)

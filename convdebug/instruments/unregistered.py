@@ -115,9 +115,11 @@ class Unregistered(Hearer):
         if not self._over:
             super().arm(moment)
             self._step = moment.step
+        self.listen(not self._over)
 
     def disarm(self) -> None:
         self._step = None
+        self.listen(False)
 
     def backward_begins(self) -> None:
         if self._over or self._step is None or (self._first is not None and self._step <= self._first_step):

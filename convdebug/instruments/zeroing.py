@@ -67,11 +67,13 @@ class Zeroing(Hearer):
 
     def arm(self, moment: Moment) -> None:
         super().arm(moment)
+        self.listen(True)
         self._due = True
         self._carried.clear()
 
     def disarm(self) -> None:
         self._due = False
+        self.listen(False)
         self._left.clear()
 
     def backward_begins(self) -> None:

@@ -19,6 +19,8 @@ from convdebug.instruments.probe import is_ours
 from .isolation import tensors_in, versions_of
 
 MOST_CALLS = 16
+LOOK_EVERY = 16
+"""Whether the model draws random numbers is looked at at the first, second, fourth, eighth … pass and at each 16th."""
 
 
 @dataclass(slots=True)
@@ -28,7 +30,8 @@ class Call:
     inputs: tuple[Any, ...]
     keywords: dict[str, Any]
     versions: list[int]
-    random: Tensor
+    random: Tensor | None
+    """None where the model seems to draw no random numbers."""
     device_random: tuple[int, int] | None
     autocast: tuple[str, torch.dtype] | None
     outputs: list[Tensor] = field(default_factory=list)
@@ -78,9 +81,16 @@ class Door:
         self._kind = device.type
         self._hooks: list[RemovableHandle] = []
         self._last: Call | None = None
+        self._draws = False
+        self._passes = 0
 
     def __deepcopy__(self, _memo: Any) -> Door:
         return self  # a copy of the model (an average of its weights) brings its hooks along
+
+    def _looks(self) -> bool:
+        """Whether to look at this pass if the model draws random numbers; their state costs more than all the rest."""
+        self._passes += 1
+        return self._passes & (self._passes - 1) == 0 or self._passes % LOOK_EVERY == 0
 
     def open(self) -> None:
         self._hooks = [
@@ -104,7 +114,7 @@ class Door:
             inputs,
             keywords,
             [inputs[0]._version] if plain else versions_of(tensors_in((inputs, keywords))),
-            torch.get_rng_state(),
+            torch.default_generator.get_state() if self._draws or self._looks() else None,
             _state_on(self.device) if kind == "cuda" else None,
             (kind, torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else None,
         )
@@ -117,6 +127,8 @@ class Door:
             return
         self._last = None
         call.left = True
+        if not self._draws and call.random is not None:
+            self._draws = not torch.equal(call.random, torch.default_generator.get_state())
         call.outputs = [output] if type(output) is Tensor else tensors_in(output)
 
 
@@ -137,7 +149,8 @@ def _state_on(device: torch.device) -> tuple[int, int]:
 @contextmanager
 def as_it_was(call: Call, device: torch.device) -> Iterator[None]:
     """Random numbers and mixed precision as they were when the model was called."""
-    torch.set_rng_state(call.random)
+    if call.random is not None:
+        torch.set_rng_state(call.random)
     if call.device_random is not None:
         generator = torch.cuda.default_generators[device.index or 0]
         generator.manual_seed(call.device_random[0])
