@@ -77,6 +77,7 @@ class Watch:
         self._origin = Origin(scene, examples=lambda: self.examples())
         self._moment = Moment(first_step)
         self._ears = Ears(scene, self._moment, self._write_evaluation, hooks)
+        self._ears.root.passes = self._origin.door
         self._calls = StepCalls(bool(scene.optimizers))
         self._life = Life(scene.inner, recorder.path if recorder is not None else None)
         self._started = self._ended = scene.clock()

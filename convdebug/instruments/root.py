@@ -6,7 +6,7 @@ import itertools
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,14 @@ DIVIDING = ("Div", "Mul", "Mean", "Sum", "View", "Squeeze", "Reshape")
 ANSWERS = 4
 """So many of the last answers are known again."""
 _calls = itertools.count(1)
+
+
+class Passes(Protocol):
+    """Who wants to know each pass with recorded gradients."""
+
+    def pass_begins(self, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None: ...
+
+    def pass_ends(self, output: Any) -> None: ...
 
 
 class Root:
@@ -52,6 +60,8 @@ class Root:
         self.broken, self.failed = False, failed
         self._training_begins, self._trained = training_begins, trained
         self._evaluation_begins, self._evaluated = evaluation_begins, evaluated
+        self.passes: Passes | None = None
+        """Told of each pass with recorded gradients."""
         self._hooks: list[RemovableHandle] = []
         self.called = 0
         """When it was called last, counted over the calls of all models that are watched."""
@@ -125,6 +135,8 @@ class Root:
             self._evaluation_begins((inputs, keywords))
             return
         self._training_begins((inputs, keywords))
+        if self.passes is not None:
+            self.passes.pass_begins(inputs, keywords)
         moment = self.moment
         if moment is None:
             return
@@ -146,6 +158,8 @@ class Root:
             self._evaluated(output)
             return
         self._trained(output)
+        if self.passes is not None:
+            self.passes.pass_ends(output)
         if self.keeps_parts:
             self._parts = [weakref.ref(each) for each in tensors_in(output)]
             self.answered = () if tensor is None else tuple(tensor.shape)

@@ -39,17 +39,13 @@ class Origin:
     def __init__(
         self,
         scene: Scene,
-        model: nn.Module | None = None,
         examples: Callable[[], Sequence[int] | None] = lambda: None,
     ) -> None:
         self.scene = scene
         self.step = 0
         self._examples = examples
-        self._model = model if model is not None else scene.model
-        self._hearable = getattr(self._model, "_compiled_call_impl", None) is None or (
-            type(self._model).__name__ == "OptimizedModule"
-        )
-        self._door = Door(self._model, scene.device, self._entered, self._failed)
+        self.door = Door(scene.device, self._entered, self._failed)
+        """Whoever listens at the model tells it of each pass."""
         self._on_host = scene.device.type == "cpu"
         self._calls: list[Call] = []
         self._loss = LossPart()
@@ -69,8 +65,6 @@ class Origin:
 
     def start(self) -> None:
         self._running = True
-        if self._hearable:
-            self._door.open()
         backward.listen_to_backward(self._hear_backward)
         losses.listen_to_calls(self._loss.heard)
 
@@ -78,7 +72,7 @@ class Origin:
         if not self._running:
             return
         self._running = False
-        self._door.close()
+        self.door.close()
         backward.stop_listening_to_backward(self._hear_backward)
         losses.stop_listening_to_calls(self._loss.heard)
         self._forget()
@@ -102,7 +96,7 @@ class Origin:
         if self._came_back and self._suspect is None:
             self._calls.clear()
             self._came_back = False
-        most = MOST_CALLS if self._model.training else 1  # an evaluation with recorded gradients keeps no graphs
+        most = MOST_CALLS if self.scene.model.training else 1  # an evaluation with recorded gradients keeps no graphs
         del self._calls[: max(0, len(self._calls) + 1 - most)]
         self._calls.append(call)
 

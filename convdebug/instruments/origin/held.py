@@ -9,12 +9,9 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
+from torch import Tensor
 
 from convdebug.instruments.harmless import harmless
-from convdebug.instruments.hook import Hook
-from convdebug.instruments.probe import is_ours
 
 from .isolation import tensors_in, versions_of
 
@@ -66,48 +63,30 @@ class Call:
 
 
 class Door:
-    """Hooks on the model itself, there as long as it is watched; `heard` receives each finished call."""
+    """Told of each forward pass of the model with recorded gradients; `entered` receives each call."""
 
     def __init__(
-        self,
-        model: nn.Module,
-        device: torch.device,
-        entered: Callable[[Call], None],
-        failed: Callable[[Exception], None],
+        self, device: torch.device, entered: Callable[[Call], None], failed: Callable[[Exception], None]
     ) -> None:
-        self.model, self.device = model, device
+        self.device = device
         self.entered = entered
         self.broken, self.failed = False, failed
         self._kind = device.type
-        self._hooks: list[RemovableHandle] = []
         self._last: Call | None = None
         self._draws = False
         self._passes = 0
-
-    def __deepcopy__(self, _memo: Any) -> Door:
-        return self  # a copy of the model (an average of its weights) brings its hooks along
 
     def _looks(self) -> bool:
         """Whether to look at this pass if the model draws random numbers; their state costs more than all the rest."""
         self._passes += 1
         return self._passes & (self._passes - 1) == 0 or self._passes % LOOK_EVERY == 0
 
-    def open(self) -> None:
-        self._hooks = [
-            self.model.register_forward_pre_hook(Hook(self._enter), with_kwargs=True),
-            self.model.register_forward_hook(Hook(self._leave)),
-        ]
-
     def close(self) -> None:
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks.clear()
+        """Hold nothing any longer."""
         self._last = None
 
     @harmless
-    def _enter(self, _model: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        if torch.compiler.is_compiling() or not torch.is_grad_enabled() or is_ours():
-            return
+    def pass_begins(self, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         plain = len(inputs) == 1 and not keywords and type(inputs[0]) is Tensor and not inputs[0].is_inference()
         kind = self._kind
         self._last = Call(
@@ -121,9 +100,9 @@ class Door:
         self.entered(self._last)
 
     @harmless
-    def _leave(self, _model: nn.Module, _inputs: Any, output: Any) -> None:
+    def pass_ends(self, output: Any) -> None:
         call = self._last
-        if call is None or is_ours() or torch.compiler.is_compiling() or not torch.is_grad_enabled():
+        if call is None:
             return
         self._last = None
         call.left = True
