@@ -24,7 +24,7 @@ EARLY_SHARE = 0.005
 TRUE_COST = 2.0
 """What a measurement costs, in multiples of what can be timed of it: caches are cold after it, hooks come and go."""
 
-HEARING = 4.0
+HEARING = 2.0
 """What is heard while a step goes on costs as much again, some times over, as what is done at its end."""
 
 LEAST_SHARE = 0.01
