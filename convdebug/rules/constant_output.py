@@ -10,18 +10,19 @@ from convdebug_sessions import Remedy
 
 CONSTANT = 1e-3  # spread over the batch against the spread between the scores
 PERSISTENT_ROWS = 6
+LEAST_ROWS = 4  # where it has been so from the first one on
 
 
 def judge(facts: Facts) -> Finding | None:
     """Compare how the scores vary over the batch with how they differ from one another."""
     spread, low, high = (facts.curve(f"output/{what}") for what in ("batch_std", "min", "max"))
     rows = min(len(spread), len(low), len(high))
-    if rows < PERSISTENT_ROWS or progress(facts).learned or (facts.info.get("batch_size") or 2) < 2:
+    if rows < LEAST_ROWS or progress(facts).learned or (facts.info.get("batch_size") or 2) < 2:
         return None
     width = np.maximum(np.abs(high.values[:rows]), np.abs(low.values[:rows]))
     with np.errstate(invalid="ignore"):
         constant = spread.values[:rows] <= CONSTANT * width
-    row = onset(constant, rows=PERSISTENT_ROWS)
+    row = onset(constant, rows=LEAST_ROWS if constant.all() else PERSISTENT_ROWS)
     if row is None:
         return None
     first = int(spread.steps[row])

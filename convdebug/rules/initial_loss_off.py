@@ -29,6 +29,8 @@ def severity_of(loss: float, chance: float) -> str | None:
 def judge(facts: Facts) -> Finding | None:
     """Compare the loss of step 0 with ln C."""
     chance, loss = chance_loss(facts), _first_loss(facts)
+    if facts.info.get("num_classes") == 1 and loss == 0 and "loss/cross_entropy" in facts.names:
+        return _one_class()
     if not begins_at_the_start(facts) or not math.isfinite(loss) or not math.isfinite(chance):
         return None
     severity = severity_of(loss, chance)
@@ -40,6 +42,19 @@ def judge(facts: Facts) -> Finding | None:
         f"({loss / chance:.1f} times). {_usual_meaning(loss, chance)}",
         evidence={"first_loss": loss, "expected": chance, "ratio": loss / chance},
         remedies=_remedies(loss, chance),
+    )
+
+
+def _one_class() -> Finding:
+    return Finding(
+        "error",
+        "Cross entropy is given the score of one class: its probability is 1 whatever the score is, so that the loss "
+        "is 0 from the first step on and nothing can be learned.",
+        evidence={"first_loss": 0.0, "classes": 1.0},
+        remedies=(
+            Remedy("Two classes by one score: binary_cross_entropy_with_logits, with labels of 0 and 1 as float."),
+            Remedy("Cross entropy: as many outputs as there are classes."),
+        ),
     )
 
 

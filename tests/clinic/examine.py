@@ -103,6 +103,8 @@ def examine(patient: Patient, folder: Path) -> Result:
     with Session.open(path) as session:
         found = diagnose(session)
         learned = bool(patient.rules) or has_learned(session)
+        if not problem and not session.runs and not found:
+            problem = "no run was left"
     return replace(
         result,
         found=[(each.rule, each.severity, each.caused_by) for each in found],
@@ -207,8 +209,8 @@ class Parameters:
     def parameters(self) -> list[nn.Parameter]:
         return self._parameters
 
-    def modules(self) -> Any:
-        return self._model.modules()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["_model"], name) if name[:2] != "__" else object.__getattribute__(self, name)
 
 
 def has_own_step(regimen: Regimen) -> bool:
