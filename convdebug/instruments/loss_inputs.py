@@ -40,6 +40,15 @@ def producer_of(scores: Tensor) -> str:
     return ""
 
 
+def softmax_axis(scores: Tensor) -> int | None:
+    """The axis of the softmax, or of its logarithm, that computed some scores; None where something else did."""
+    node = scores.grad_fn
+    if operator(node) not in ("Softmax", "LogSoftmax"):
+        return None
+    axis = int(node._saved_dim)  # type: ignore[union-attr]
+    return (axis - 2**64 if axis >= 2**63 else axis) % scores.dim()
+
+
 def input_row(scores: Tensor) -> Tensor:
     """Minimum, maximum, and how far the sum of a row is from 1 at most (3,); rows lie along axis 1, or are all."""
     scores = scores.float()
@@ -63,7 +72,7 @@ class LossInputs(Instrument):
         super().__init__(scene)
         self.table = Table(scene.run)
         self._due = self._listens = False
-        self._calls: list[tuple[str, Tensor, Tensor, str, str]] = []
+        self._calls: list[tuple[str, Tensor, Tensor, str, tuple[str, int | None]]] = []
         self._all_count: set[str] = set()
         """Calls that leave no label out: neither a mask nor weights of single values."""
         self._seen: dict[str, dict[str, Any]] = {}
@@ -97,15 +106,16 @@ class LossInputs(Instrument):
             return
         if isinstance(scores, Tensor) and isinstance(labels, Tensor) and scores.requires_grad:
             known = f"{name}.{count + 1}" if count else name
-            self._calls.append((known, scores.detach(), labels.detach(), reduction, producer_of(scores)))
+            made = producer_of(scores), softmax_axis(scores)
+            self._calls.append((known, scores.detach(), labels.detach(), reduction, made))
             if name in BINARY and reduction != "none" and not has_weights(name):
                 self._all_count.add(known)
 
     def record(self, moment: Moment) -> None:
         names: list[str] = []
         rows: list[Tensor] = []
-        for name, scores, labels, reduction, producer in self._calls:
-            self._tell(moment, name, scores, labels, reduction, producer)
+        for name, scores, labels, reduction, made in self._calls:
+            self._tell(moment, name, scores, labels, reduction, made)
             if scores.numel() and scores.dim() and scores.is_floating_point() and scores.device == self.scene.device:
                 names += [f"loss-input/{name}/{what}" for what in ("min", "max", "sum_error")]
                 rows.append(input_row(_first_examples(scores)))
@@ -122,11 +132,20 @@ class LossInputs(Instrument):
 
         self.scene.readback.put(row, use)
 
-    def _tell(self, moment: Moment, name: str, scores: Tensor, labels: Tensor, reduction: str, producer: str) -> None:
+    def _tell(
+        self,
+        moment: Moment,
+        name: str,
+        scores: Tensor,
+        labels: Tensor,
+        reduction: str,
+        made: tuple[str, int | None],
+    ) -> None:
         fixed = {
             "name": name.partition(".")[0],
             "reduction": reduction,
-            "producer": producer,
+            "producer": made[0],
+            "axis": made[1],
             "dimensions": [scores.dim(), labels.dim()],
             "broadcast": name.partition(".")[0] in ELEMENTWISE and blows_up(scores, labels),
         }

@@ -5,6 +5,7 @@ from convdebug.rules.facts import Facts
 from convdebug.rules.rule import Finding, Rule, known
 from convdebug_sessions import Remedy
 
+CLASS_LOSSES = ("cross_entropy", "nll_loss")
 MIXED = 1e-4  # influence of the other examples against an example's own; rounding reaches 1e-6
 
 
@@ -12,7 +13,7 @@ def judge(facts: Facts) -> Finding | None:
     """What the last probe of the model in evaluation mode found."""
     events = facts.survey("batch-mixing")
     if not events:
-        return None
+        return _softmax_over_batch(facts)
     data, step = events[-1].data, events[-1].step or 0
     gradient, change = _number(data.get("gradient")), _number(data.get("change"))
     if not (gradient > MIXED or change > MIXED):
@@ -33,6 +34,29 @@ def judge(facts: Facts) -> Finding | None:
             Remedy("Recurrent layers and transformers take the batch first only with batch_first=True."),
         ),
     )
+
+
+def _softmax_over_batch(facts: Facts) -> Finding | None:
+    """A loss of classes is given what a softmax made of a whole column, one number of each example."""
+    for event in facts.events("loss-seen"):
+        data = event.data
+        shape = data.get("scores") or [0]
+        if data.get("name") in CLASS_LOSSES and data.get("axis") == 0 and data.get("dimensions") == [2, 1]:
+            if shape[0] < 2:
+                continue
+            operator = str(data.get("producer"))
+            return Finding(
+                "error",
+                f"{data['name']} is given what {operator} made of the scores over dim 0, the batch: each class is "
+                f"shared out among the {shape[0]} examples, and no example has probabilities of its own.",
+                first_step=event.step or 0,
+                evidence={"examples": float(shape[0])},
+                remedies=(
+                    Remedy("softmax(dim=1): the classes of one example lie along axis 1."),
+                    Remedy("CrossEntropyLoss takes the raw scores and does the softmax itself."),
+                ),
+            )
+    return None
 
 
 def _number(value: object) -> float:

@@ -136,7 +136,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
         "loss-plateau",
     ),
     "wrong-gradient": ("loss-not-decreasing", "loss-plateau", "loss-diverged"),
-    "batch-mixing": ("constant-output", "loss-not-decreasing", "loss-plateau"),
+    "batch-mixing": ("constant-output", "initial-loss-off", "loss-not-decreasing", "loss-plateau"),
     "exploding-activations": (
         "initial-loss-off",
         "exploding-gradient",
