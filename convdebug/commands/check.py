@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from convdebug.checks.run import CheckReport
     from convdebug.target import Target
 
-CLOSING_S = 1.0
+CLOSING_S = 4.0
 """What of the budget is kept for what comes after the checks: closing the session, the printed diagnoses."""
 
 
