@@ -8,10 +8,13 @@ from convdebug_sessions import Run, Session
 
 FINAL = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 AVERAGED_STEPS = 20
+LATE = 0.7
+"""From this share of the steps on: what is measured now and then must not be averaged with how it began."""
 
 
 def runs_as_json(session: Session) -> list[dict[str, Any]]:
-    """Every run with its status and its final numbers (train: mean of the last 20 recorded values; val: the last)."""
+    """Every run with its status and its final numbers (train: mean of the last 20 recorded values of the last
+    third; val: the last)."""
     return [run_as_json(session, run) for run in session.runs]
 
 
@@ -31,13 +34,13 @@ def run_as_json(session: Session, run: Run) -> dict[str, Any]:
 
 
 def _final(session: Session, run: Run, name: str) -> float | None:
-    _, values = session.series(name, run=run.id, first=max(0, run.steps - 10 * AVERAGED_STEPS))
+    steps, values = session.series(name, run=run.id, first=max(0, run.steps - 10 * AVERAGED_STEPS))
     if not len(values):
-        _, values = session.series(name, run=run.id)
+        steps, values = session.series(name, run=run.id)
     if not len(values):
         return None
-    count = AVERAGED_STEPS if name.startswith("train/") else 1
-    return float(np.mean(values[-count:]))
+    late = values[steps >= run.steps * LATE][-AVERAGED_STEPS:] if name.startswith("train/") else values[-1:]
+    return float(np.mean(late if len(late) else values[-1:]))
 
 
 def final_line(session: Session, run: Run) -> str:

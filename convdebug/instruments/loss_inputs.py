@@ -43,9 +43,9 @@ def producer_of(scores: Tensor) -> str:
 def softmax_axis(scores: Tensor) -> int | None:
     """The axis of the softmax, or of its logarithm, that computed some scores; None where something else did."""
     node = scores.grad_fn
-    if operator(node) not in ("Softmax", "LogSoftmax"):
+    axis = getattr(node, "_saved_dim", None) if operator(node) in ("Softmax", "LogSoftmax") else None
+    if axis is None or not scores.dim():  # a function of the user's own may be called so too
         return None
-    axis = int(node._saved_dim)  # type: ignore[union-attr]
     return (axis - 2**64 if axis >= 2**63 else axis) % scores.dim()
 
 
@@ -72,6 +72,7 @@ class LossInputs(Instrument):
         super().__init__(scene)
         self.table = Table(scene.run)
         self._due = self._listens = False
+        self._trouble: Exception | None = None
         self._calls: list[tuple[str, Tensor, Tensor, str, tuple[str, int | None]]] = []
         self._all_count: set[str] = set()
         """Calls that leave no label out: neither a mask nor weights of single values."""
@@ -101,6 +102,12 @@ class LossInputs(Instrument):
         self.fall_silent()
 
     def _hear(self, name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
+        try:
+            self._take(name, scores, labels, value, reduction)
+        except Exception as problem:  # inside the user's loss: kept, and raised when the step is over
+            self._trouble = problem
+
+    def _take(self, name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
         count = sum(call[0].partition(".")[0] == name for call in self._calls) if self._due else MOST_CALLS
         if count >= MOST_CALLS or not value.requires_grad:
             return
@@ -112,6 +119,9 @@ class LossInputs(Instrument):
                 self._all_count.add(known)
 
     def record(self, moment: Moment) -> None:
+        if self._trouble is not None:
+            self.fall_silent()
+            raise self._trouble
         names: list[str] = []
         rows: list[Tensor] = []
         for name, scores, labels, reduction, made in self._calls:

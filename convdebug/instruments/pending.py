@@ -125,7 +125,8 @@ def value_of(tensors: Any, gradients: Any) -> Tensor | float | None:
     """
     if gradients is None and isinstance(tensors, Tensor) and not tensors.dim():
         tensor = unscaled(tensors)
-        return number_of(tensor) if tensor.is_cpu and tensor.is_floating_point() else tensor.detach()
+        plain = type(tensor) is Tensor and tensor.is_cpu and tensor.is_floating_point()
+        return number_of(tensor) if plain else tensor.detach()
     given = [tensors] if isinstance(tensors, Tensor) else [each for each in tensors if isinstance(each, Tensor)]
     weights = [gradients] if isinstance(gradients, Tensor) or gradients is None else list(gradients)
     weights += [None] * (len(given) - len(weights))

@@ -151,6 +151,8 @@ class Root:
         if torch.compiler.is_compiling() or is_ours():
             return
         self.called = next(_calls)
+        if self.passes is not None and torch.is_grad_enabled():
+            self.passes.pass_ends(output)
         tensor = first_tensor(output)
         if tensor is not None:
             self._answers.append((self.called, weakref.ref(tensor)))
@@ -158,8 +160,6 @@ class Root:
             self._evaluated(output)
             return
         self._trained(output)
-        if self.passes is not None:
-            self.passes.pass_ends(output)
         if self.keeps_parts:
             self._parts = [weakref.ref(each) for each in tensors_in(output)]
             self.answered = () if tensor is None else tuple(tensor.shape)

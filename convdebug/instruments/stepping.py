@@ -77,10 +77,10 @@ class Stepping:
     def _is_ours(self, optimizer: Any) -> bool:
         if is_elsewhere():
             return False
-        if self._last is not None and self._last() is optimizer:
-            return True
         if not isinstance(optimizer, Optimizer):
             return False
+        if self._last is not None and self._last() is optimizer:
+            return True
         known = self._known.get(optimizer)
         if known is None:
             known = self._search and self._holds_ours(optimizer)

@@ -17,7 +17,7 @@ def judge(facts: Facts) -> Finding | None:
     data, step = events[-1].data, events[-1].step or 0
     gradient, change = _number(data.get("gradient")), _number(data.get("change"))
     if not (gradient > MIXED or change > MIXED):
-        return None
+        return _softmax_over_batch(facts)
     module = str(data.get("module") or "")
     return Finding(
         "error",

@@ -57,6 +57,7 @@ class Lookout:
         self.optimizers_made = 0
         self._makers: weakref.WeakKeyDictionary[Optimizer, int] = weakref.WeakKeyDictionary()
         self._all_settled = False
+        self._stepped_here: weakref.WeakSet[Optimizer] = weakref.WeakSet()
         self._settled: weakref.WeakSet[Optimizer] = weakref.WeakSet()
         self._stepping: list[Optimizer] = []
         self._in_vain: weakref.WeakKeyDictionary[Optimizer, int] = weakref.WeakKeyDictionary()
@@ -215,14 +216,14 @@ class Lookout:
             self._look_without_optimizer(tensors, gradients)
 
     def _settle_optimizers(self, tensors: Any, gradients: Any) -> None:
-        near = {threading.get_ident(), threading.main_thread().ident}
+        here = threading.get_ident()
         self._all_settled = True
         for optimizer in self._models.optimizers:
             if self._is_settled(optimizer):
                 continue
-            # one that was made in another thread is trained there, where its gradients come and go
-            here = self._makers.get(optimizer) in near
-            if here and any(each.grad is not None for each in parameters_of(optimizer)):
+            # what was made in another thread may be trained elsewhere too, where its gradients come and go
+            ours = self._makers.get(optimizer) == here or optimizer in self._stepped_here
+            if ours and any(each.grad is not None for each in parameters_of(optimizer)):
                 self._settled.add(optimizer)
                 for each in self._settle(parameters_of(optimizer)):
                     self._models.guarded(each, each.hear_late, tensors, gradients)
@@ -278,11 +279,16 @@ class Lookout:
     # steps
 
     def _step_begins(self, optimizer: Optimizer, _args: Any, _keywords: Any) -> None:
-        if self._blind or not claim():
+        if self._blind:
+            return
+        if not claim():
+            self._say_elsewhere()
             return
         if optimizer in self._stepping:  # its last step raised and never ended
             del self._stepping[self._stepping.index(optimizer) :]
         self._stepping.append(optimizer)
+        if not self._all_settled:
+            self._stepped_here.add(optimizer)
         models = self._models
         if not models.watches:
             self._guarded(self._count_in_vain, optimizer)

@@ -44,3 +44,24 @@ def test_cross_entropy_of_one_class_is_said_to_be_always_zero(tmp_path):
     found = trained(tmp_path / "run.convdebug", nn.Identity(), nn.CrossEntropyLoss(), outputs=1)
     assert found["initial-loss-off"].severity == "error"
     assert "one class" in found["initial-loss-off"].message
+
+
+class Softmax(torch.autograd.Function):
+    """One of the user's own, whose node in the graph bears the name of torch's."""
+
+    @staticmethod
+    def forward(context, scores):
+        return torch.log_softmax(scores, 1)
+
+    @staticmethod
+    def backward(context, gradient):
+        return gradient
+
+
+class Own(nn.Module):
+    def forward(self, scores):
+        return Softmax.apply(scores)
+
+
+def test_a_softmax_of_the_users_own_does_not_end_the_training(tmp_path):
+    assert "batch-mixing" not in trained(tmp_path / "run.convdebug", Own(), nn.NLLLoss())

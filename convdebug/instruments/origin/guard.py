@@ -44,7 +44,7 @@ class Origin:
         self.scene = scene
         self.step = 0
         self._examples = examples
-        self.door = Door(scene.device, self._entered, self._failed)
+        self.door = Door(scene.inner, self._entered, self._failed, scene.device)
         """Whoever listens at the model tells it of each pass."""
         self._on_host = scene.device.type == "cpu"
         self._calls: list[Call] = []

@@ -9,15 +9,16 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from convdebug.instruments.harmless import harmless
 
 from .isolation import tensors_in, versions_of
 
 MOST_CALLS = 16
-LOOK_EVERY = 16
-"""Whether the model draws random numbers is looked at at the first, second, fourth, eighth … pass and at each 16th."""
+LOOK_EVERY = 17
+"""Whether the model draws random numbers is looked at at the first, second, fourth, eighth … pass and at each 17th:
+no multiple of the passes that a loop makes in one step."""
 
 
 @dataclass(slots=True)
@@ -62,18 +63,28 @@ class Call:
         return None if given is None or given.dim() == 0 else int(given.shape[0])
 
 
+def may_drop(module: nn.Module) -> bool:
+    """Whether a module is made to drop some of what passes; recurrent and attention layers have a share for it."""
+    share = getattr(module, "dropout", None)
+    return "drop" in type(module).__name__.lower() or (isinstance(share, float) and share > 0)
+
+
 class Door:
     """Told of each forward pass of the model with recorded gradients; `entered` receives each call."""
 
     def __init__(
-        self, device: torch.device, entered: Callable[[Call], None], failed: Callable[[Exception], None]
+        self,
+        model: nn.Module,
+        entered: Callable[[Call], None],
+        failed: Callable[[Exception], None],
+        device: torch.device,
     ) -> None:
         self.device = device
         self.entered = entered
         self.broken, self.failed = False, failed
         self._kind = device.type
         self._last: Call | None = None
-        self._draws = False
+        self._draws = any(may_drop(module) for module in model.modules())
         self._passes = 0
 
     def _looks(self) -> bool:
