@@ -110,6 +110,8 @@ class Instrument:
     """Uses what this other instrument sampled: measures only on its steps."""
     pairs: ClassVar[bool] = False
     """Compares successive steps: measures two in a row."""
+    early: ClassVar[bool] = False
+    """Measured at the powers of two whatever the step takes: small, and needed from a short run too."""
     needs_root: bool = False
     """Wants `moment.inputs` and `moment.output` of the model's first forward pass in the step."""
 

@@ -38,7 +38,10 @@ class Rack:
         self.schedule = Schedule([], budget, every)
         for kind in kinds:
             self._guarded(kind.name, partial(self._build, kind))
-        prices = [Price(kind.name, kind.weight, kind.rarity, kind.grows, kind.follows, kind.pairs) for kind in kinds]
+        prices = [
+            Price(kind.name, kind.weight, kind.rarity, kind.grows, kind.follows, kind.pairs, kind.early)
+            for kind in kinds
+        ]
         self.schedule = Schedule([price for price in prices if price.name in self.instruments], budget, every)
         self.arm_seconds = 0.0
         self.record_seconds = 0.0

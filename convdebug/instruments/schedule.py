@@ -24,9 +24,6 @@ EARLY_SHARE = 0.005
 TRUE_COST = 2.0
 """What a measurement costs, in multiples of what can be timed of it: caches are cold after it, hooks come and go."""
 
-HEARING = 2.0
-"""What is heard while a step goes on costs as much again, some times over, as what is done at its end."""
-
 LEAST_SHARE = 0.01
 """Of the budget, for each instrument, however little those before it left."""
 
@@ -47,6 +44,7 @@ class Price:
     grows: bool = False
     follows: str | None = None
     pairs: bool = False
+    early: bool = False
     seconds: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     due: int = 0
     measured: int = 0
@@ -116,7 +114,7 @@ class Schedule:
                 continue
             if self._is_due(price, step):
                 found.append(price.name)
-            elif self._is_early(price, step) and (price.cost <= early or price.cost <= cheap):
+            elif self._is_early(price, step) and (price.early or price.cost <= max(early, cheap)):
                 early -= price.cost
                 self._early_spent += price.cost
                 found.append(price.name)
@@ -165,7 +163,7 @@ class Schedule:
     def _affordable(self) -> list[int]:
         """After how many steps each may measure again: one walk, as each leaves the rest to those after it."""
         whole = self.budget * self.step_seconds
-        left = whole - HEARING * self.base_seconds
+        left = whole - self.base_seconds
         intervals = []
         for price in self.prices:
             share = max(left * price.weight, whole * LEAST_SHARE)
