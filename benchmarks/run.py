@@ -42,7 +42,7 @@ class Net(nn.Module):
     def forward(self, x):
         return self.head(self.encoder(self.embed(x)).mean(1))
 net = Net()
-x = torch.randn(64, 20, 24)
+x = torch.randn(80, 20, 24)
 """,
 }
 BEGIN = """
@@ -52,7 +52,7 @@ torch.manual_seed(0)
 reports, turns, steps = int(os.environ["REPORTS"]), int(os.environ["TURNS"]), int(os.environ["STEPS"])
 """
 LOOP = f"""
-y = torch.arange(64) % 10
+y = torch.arange(len(x)) % 10
 criterion, optimizer = nn.CrossEntropyLoss(), torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
 for step in range(steps):
     if step % {TURN} == 0:

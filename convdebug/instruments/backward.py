@@ -21,6 +21,7 @@ _tensor_listeners: list[ToldOfTensors] = []
 _grad_listeners: list[Callable[[Any], None]] = []
 _originals: dict[str, Any] = {}
 _under_way: list[Any] = []
+_moments = [0]
 _numbers: list[float] = []
 """What the tensor is that backward was called on, once somebody has asked."""
 
@@ -32,6 +33,11 @@ def roots() -> list[Tensor]:
         return [begun]
     given = [begun] if isinstance(begun, Tensor) else list(begun)
     return [each for each in given if isinstance(each, Tensor)]
+
+
+def moment_number() -> int:
+    """Counts the beginnings and the ends of backward passes: tells one such moment from the next."""
+    return _moments[0]
 
 
 def number_of(tensor: Tensor) -> float:
@@ -95,6 +101,7 @@ def _wrapped(original: Any) -> Any:
         heard, heard_tensors = tuple(_listeners), tuple(_tensor_listeners)
         _under_way.append(tensors)
         _numbers.clear()
+        _moments[0] += 1
         for told in heard_tensors:
             told(True, tensors, grad_tensors)
         for hearer in heard:
@@ -102,6 +109,7 @@ def _wrapped(original: Any) -> Any:
         try:
             return original(tensors, grad_tensors, *args, **kwargs)
         finally:
+            _moments[0] += 1
             for hearer in heard:
                 hearer(False)
             for told in reversed(heard_tensors):

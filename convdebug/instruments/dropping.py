@@ -10,11 +10,8 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.utils.hooks import RemovableHandle
 
-from .hook import Hook
 from .instrument import Instrument, Moment, Scene
-from .probe import is_probing
 from .recalibration import is_recalibrating
 from .taken import Taken, put_back, replace_taken
 
@@ -65,7 +62,8 @@ class DroppingCalls:
             around = frame.f_locals.get("self")
             meant = isinstance(around, nn.Module) and around.training
             of_torch = str(frame.f_globals.get("__name__")).partition(".")[0] == "torch"
-            if training and p > 0 and not of_torch and not meant:
+            evaluating = not torch.is_grad_enabled()  # a pass that raised is over, and nobody said so
+            if training and p > 0 and evaluating and not of_torch and not meant:
                 self._told(float(p), frame)
             return original(input, p, training, *more, **named)
 
@@ -83,32 +81,20 @@ class Dropping(Instrument):
 
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
-        self._hooks: list[RemovableHandle] = []
         self._calls = DroppingCalls(self._hear)
         self._passes = 0
         self._places: dict[str, float] = {}
         self._told: dict[str, float] = {}
 
-    def __deepcopy__(self, _memo: Any) -> Dropping:
-        return self  # a copy of the model (an average of its weights) brings its hooks along
-
     def arm(self, moment: Moment) -> None:
-        if not self._hooks and self._passes < PASSES and not self.scene.compiled:
-            self._hooks = [
-                self.scene.model.register_forward_pre_hook(Hook(self._enter)),
-                self.scene.model.register_forward_hook(Hook(self._leave), always_call=True),
-            ]
+        if self._passes < PASSES and not self.scene.compiled:
+            self.scene.evaluating = self._evaluating
 
-    def _enter(self, model: nn.Module, _inputs: Any) -> None:
-        if torch.is_grad_enabled() or model.training or torch.compiler.is_compiling():
-            return
-        if self._passes < PASSES and not is_probing() and not is_recalibrating():
+    def _evaluating(self, begins: bool) -> None:
+        self._calls.stop()
+        if begins and self._passes < PASSES and not self.scene.model.training and not is_recalibrating():
             self._passes += 1
             self._calls.start()
-
-    def _leave(self, *_: Any) -> None:
-        if self._calls.listening:
-            self._calls.stop()
 
     def _hear(self, share: float, frame: Any) -> None:
         self._places.setdefault(f"{frame.f_code.co_filename}:{frame.f_lineno}", share)
@@ -125,9 +111,7 @@ class Dropping(Instrument):
 
     def _remove(self) -> None:
         self._calls.stop()
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks.clear()
+        self.scene.evaluating = None
 
     def fall_silent(self) -> None:
         self._remove()

@@ -54,7 +54,7 @@ class Ears:
     ) -> None:
         self.scene, self.moment = scene, moment
         self.broken = False
-        self.pending = PendingLoss(lambda: scene.parameters)
+        self.pending = PendingLoss(scene.gradient_marks)
         self.evaluations = Evaluations(write_evaluation)
         self.held_out = HeldOut(scene)
         told = (self._training_begins, self._evaluation_begins, self._evaluated, self._trained, self._tell_failure)
@@ -282,11 +282,15 @@ class Ears:
         if not self._comparing:
             self._comparing = True
             listen_to_comparisons(self._see_equal)
+        if self.scene.evaluating is not None:
+            self.scene.evaluating(True)
         self.evaluations.begins(inputs)
         self.held_out.evaluation_begins(inputs, self.moment.step)
 
     @harmless
     def _evaluated(self, output: Any) -> None:
+        if self.scene.evaluating is not None:
+            self.scene.evaluating(False)
         self.evaluations.saw_forward(output)
 
     @harmless

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .gradient_marks import GradientMarks
 from .readback import Readback
 from .timeline import Timeline
 
@@ -33,6 +34,9 @@ class Scene:
     class_names: Sequence[str] | None = None
     info: dict[str, Any] = field(default_factory=dict)
     parameters: list[tuple[str, nn.Parameter]] = field(default_factory=list)
+    gradient_marks: GradientMarks = field(default_factory=GradientMarks)
+    evaluating: Callable[[bool], None] | None = None
+    """Told with True as a pass without recorded gradients begins, and with False as it ends."""
     aside: Callable[[int, Any], None] | None = None
     """Told the step and each answer with a graph that the step hardly trains on: in evaluation mode, or after it."""
 
@@ -42,6 +46,7 @@ class Scene:
     def look_again(self) -> None:
         """Find the parameters, in the order of the model: walking all modules is too slow for every step."""
         self.parameters = list(self.inner.named_parameters())
+        self.gradient_marks.choose(self.parameters)
 
     def tell(self, **changes: Any) -> None:
         """Merge what has become known into the run's info."""
@@ -60,7 +65,7 @@ class Answer(NamedTuple):
     labels: Tensor
 
 
-@dataclass
+@dataclass(slots=True)
 class Moment:
     """What was seen of the step under way; references only, dropped when the step ends."""
 

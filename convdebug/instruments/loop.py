@@ -22,8 +22,6 @@ SERIES = (
     "loop/unused",
     "loop/steps_after_unused",
 )
-LOOK_EVERY = 64
-"""The parameters are looked for anew every so many steps."""
 
 
 class LoopCounts(Hearer):
@@ -45,14 +43,7 @@ class LoopCounts(Hearer):
         self._other: str | None = None
         self._steps_of: dict[int, int] = {}
         self._waiting: set[int] = set()
-        self._unused = Unused()
-        self._look_again = 0
-
-    def arm(self, moment: Moment) -> None:
-        super().arm(moment)
-        if moment.step >= self._look_again:
-            self._look_again = moment.step + LOOK_EVERY
-            self._unused.look_at(self.scene.parameters)
+        self._unused = Unused(scene.gradient_marks)
 
     def backward_begins(self) -> None:
         self.backwards += 1

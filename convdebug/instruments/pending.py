@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .backward import number_of
+from .gradient_marks import GradientMarks, Mark
 from .scaler import unscaled
-
-Mark = tuple[int, int] | None
-"""Which object a gradient is, and how often it was written to; None where there is none."""
 
 
 class PendingLoss:
     """Sums the losses whose gradients the next update applies, as the loop itself sums them.
 
-    Three parameters are looked at. A backward pass that leaves their gradients as they were was another model's; one
-    before which they were zeroed begins a new sum. Inside an optimizer's step (a closure that is called many times)
+    Three gradients are looked at. A backward pass that leaves them as they were was another model's; one before which
+    they were zeroed begins a new sum. Inside an optimizer's step (a closure that is called many times)
     the first loss counts: it is the one before the update.
     """
 
-    def __init__(self, parameters: Callable[[], Sequence[tuple[str, nn.Parameter]]]) -> None:
-        self._parameters = parameters
-        self._chosen: list[nn.Parameter] = []
+    def __init__(self, gradients: GradientMarks) -> None:
+        self._gradients = gradients
         self._losses: list[Tensor | float] = []
         self._marks: list[Mark] = []
         self._before: list[Mark] = []
@@ -40,14 +36,12 @@ class PendingLoss:
         """The backward pass that ended last gave the model gradients, as far as one can tell."""
 
     def look_again(self) -> None:
-        """Choose the parameters to look at: the first, the middle and the last of those that are trained."""
-        trained = [parameter for _, parameter in self._parameters() if parameter.requires_grad]
-        self._chosen = [trained[place] for place in sorted({0, len(trained) // 2, len(trained) - 1})] if trained else []
-        self._marks = marks_of(self._chosen)
+        """Other parameters may have been chosen."""
+        self._marks = self._gradients.now()
 
     def add(self, tensors: Any, gradients: Any) -> None:
         """Count a backward pass that nobody heard begin."""
-        self._marks = marks_of(self._chosen)
+        self._marks = self._gradients.now()
         value = value_of(tensors, gradients)
         if value is not None:
             self._losses.append(value)
@@ -86,7 +80,7 @@ class PendingLoss:
 
     def begins(self, tensors: Any, gradients: Any) -> None:
         """A backward pass begins."""
-        self._before = marks_of(self._chosen)
+        self._before = self._gradients.in_backward()
         self.began_anew = self._before != self._marks and not self.inside_step
         if self.began_anew:
             self.discarded += len(self._losses) > self._cut
@@ -95,20 +89,11 @@ class PendingLoss:
 
     def ended(self) -> None:
         """A backward pass is over."""
-        self._marks = marks_of(self._chosen)
-        self.touched = self._marks != self._before or not self._chosen
+        self._marks = self._gradients.in_backward()
+        self.touched = self._marks != self._before or not self._gradients.chosen
         if self._coming is not None and self.touched and not (self.inside_step and self._losses):
             self._losses.append(self._coming)
         self._coming = None
-
-
-def marks_of(parameters: Sequence[nn.Parameter]) -> list[Mark]:
-    """Of each parameter's gradient what tells one that was replaced or written to from one that was left alone."""
-    marks: list[Mark] = []
-    for parameter in parameters:  # a comprehension is one more call, six times in every step
-        gradient = parameter.grad
-        marks.append(None if gradient is None else (id(gradient), gradient._version))
-    return marks
 
 
 def first_of(tensors: Any) -> Tensor | None:

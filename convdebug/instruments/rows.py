@@ -33,7 +33,9 @@ class Rows:
         if seen != self._loss_seen:
             self._loss_seen = seen
             self._run.event("loss-seen" if seen else "loss-unseen", step)
-        if isinstance(loss, Tensor) and loss.device.type != "cpu":
+        if type(loss) is float:
+            group.append(step, (loss, rate, wall))
+        elif isinstance(loss, Tensor) and loss.device.type != "cpu":
             self._readback.put(loss.reshape(1), lambda row: group.append(step, (float(row[0]), rate, wall)))
         else:
             group.append(step, (math.nan if loss is None else float(loss), rate, wall))

@@ -2,58 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import nn
 
 from .fetching import Fetched
-from .pending import Mark, marks_of
+from .gradient_marks import GradientMarks, Mark
 
 
 class Unused:
     """`count`: the passes that were thrown away, each on a batch of its own; `steps` before which some were.
 
-    The first, the middle and the last trained parameter are looked at. Several passes on one batch belong together
+    The gradients of three parameters are looked at. Several passes on one batch belong together
     (attacks, gradients of single examples), as do those inside an optimizer's step (a closure). A gradient that the
     loop wrote before a step may be made of all passes since the last step: then none of these counts. One that it
     wrote between two passes is thrown away only if it is zero now: it may have been clipped.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, gradients: GradientMarks) -> None:
+        self._gradients = gradients
         self.count = self.steps = 0
-        self._chosen: list[nn.Parameter] = []
         self._marks: list[Mark] = []
         self._waiting = self._thrown = 0
         self._fetched = 0
         self._inside = False
         self._before: list[Mark] = []
 
-    def look_at(self, parameters: Sequence[tuple[str, nn.Parameter]]) -> None:
-        """The parameters of the model: choose those to look at."""
-        trained = [parameter for _, parameter in parameters if parameter.requires_grad]
-        self._chosen = [trained[place] for place in sorted({0, len(trained) // 2, len(trained) - 1})] if trained else []
-        self._marks = marks_of(self._chosen)
-
     def backward_begins(self) -> None:
         """Look whether what the passes before it gave was zeroed in the meantime."""
-        self._before = marks_of(self._chosen)
+        self._before = self._gradients.in_backward()
         if not self._waiting or self._inside or self._before == self._marks:
             return
-        if all(map(_is_zeroed, self._chosen)):
+        if all(map(_is_zeroed, self._gradients.chosen)):
             if Fetched.count > self._fetched:
                 self._thrown += self._waiting
             self._waiting = 0
 
     def backward_ended(self) -> None:
         """One more pass waits for a step, if it gave these parameters anything."""
-        self._marks = marks_of(self._chosen)
+        self._marks = self._gradients.in_backward()
         if self._marks != self._before and not self._inside:
             self._waiting += 1
             self._fetched = Fetched.count
 
     def step_begins(self) -> None:
         """An optimizer uses what there is."""
-        if self._thrown and marks_of(self._chosen) == self._marks:
+        if self._thrown and self._gradients.now() == self._marks:
             self.count += self._thrown
             self.steps += 1
         self._waiting = self._thrown = 0
@@ -62,7 +54,6 @@ class Unused:
     def step_ended(self) -> None:
         """What comes now is for the next step."""
         self._inside = False
-        self._marks = marks_of(self._chosen)
 
 
 def _is_zeroed(parameter: nn.Parameter) -> bool:

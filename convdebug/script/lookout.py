@@ -202,7 +202,8 @@ class Lookout:
             if self._models.lost.still_hearing:
                 self._models.lost.silence()
             return
-        self._guarded(self._look_after_backward, tensors, gradients)
+        if not (self._looked_for_criteria and self._all_settled and self._models.watches):
+            self._guarded(self._look_after_backward, tensors, gradients)
         self._step_by_backward()
 
     def _look_after_backward(self, tensors: Any, gradients: Any) -> None:
@@ -267,7 +268,7 @@ class Lookout:
     def _step_by_backward(self) -> None:
         if self._blind:
             return
-        for each in list(self._models.watches):
+        for each in tuple(self._models.watches):
             now = self._models.rounds[id(each)]
             now.waiting_backwards += 1
             if not now.by_backward and each.number == 0 and now.waiting_backwards > PATIENCE and each.pending:

@@ -9,6 +9,8 @@ import numpy as np
 HEADER_BYTES = 64
 GROUP, WIDTH, CAPACITY, COUNT, RELEASED, SIZE = range(6)
 TARGET_BYTES = 1 << 22
+_WHOLE = Struct("q")
+"""One step or count, written at once: a reader never sees half of it."""
 
 
 def capacity_for(width: int) -> int:
@@ -35,7 +37,6 @@ class Segment:
         self.steps = np.frombuffer(buffer, np.int64, self.capacity, HEADER_BYTES)
         values = np.frombuffer(buffer, np.float64, self.capacity * self.width, HEADER_BYTES + 8 * self.capacity)
         self.values = values.reshape(self.capacity, self.width)
-        self.count = self.header[COUNT : COUNT + 1]
 
     @classmethod
     def create(cls, buffer: Any, group: int, width: int, capacity: int) -> "Segment":
@@ -62,8 +63,8 @@ class Group:
     def __init__(self, id: int, names: tuple[str, ...], segment: Segment, waiting: "Callable[[Group], bool]") -> None:
         self.id, self.names, self.segment = id, names, segment
         self._width, self._capacity = len(names), segment.capacity
-        self._steps, self._values, self._count = segment.steps, segment.values, segment.count
-        row = Struct(f"={self._width}d")
+        self._values, self._buffer = segment.values, segment.buffer
+        row = Struct(f"{self._width}d")
         self._pack, self._pack_bytes = row.pack_into, row.size
         self._first_value = HEADER_BYTES + 8 * self._capacity
         self._wait_for_room: Callable[[Group], bool] = waiting
@@ -79,13 +80,14 @@ class Group:
         if step <= self._last_step or len(values) != self._width:
             self._refuse(step, len(values))
         slot = row % self._capacity
-        self._steps[slot] = step
+        _WHOLE.pack_into(self._buffer, HEADER_BYTES + 8 * slot, step)
         if type(values) is tuple:  # what numpy does with a tuple is ten times as slow
-            self._pack(self.segment.buffer, self._first_value + slot * self._pack_bytes, *values)
+            self._pack(self._buffer, self._first_value + slot * self._pack_bytes, *values)
         else:
             self._values[slot] = values
         self._last_step = step
-        self.row = self._count[0] = row + 1
+        self.row = row + 1
+        _WHOLE.pack_into(self._buffer, 8 * COUNT, row + 1)
 
     def extend(self, steps: np.ndarray, rows: np.ndarray) -> None:
         """Many rows at once: steps (n,), rows (n, len(names)). Waits for the writer where they do not all fit."""
@@ -104,11 +106,11 @@ class Group:
         slot = self.row % self._capacity
         free = int(self.segment.header[RELEASED]) + self._capacity - self.row
         taken = min(len(steps), free, self._capacity - slot)
-        self._steps[slot : slot + taken] = steps[:taken]
+        self.segment.steps[slot : slot + taken] = steps[:taken]
         self._values[slot : slot + taken] = rows[:taken]
         self._last_step = int(steps[taken - 1])
         self.row += taken
-        self._count[0] = self.row
+        _WHOLE.pack_into(self._buffer, 8 * COUNT, self.row)
         return taken
 
     @staticmethod
@@ -120,7 +122,7 @@ class Group:
         """From now on rows are dropped: the run has ended, or this is a child after a fork."""
         self.wake_at = -1
         self.segment = Group.unkept(self._width)
-        self._steps, self._values, self._count = self.segment.steps, self.segment.values, self.segment.count
+        self._values, self._buffer = self.segment.values, self.segment.buffer
 
     def _refuse(self, step: int, length: int) -> None:
         if length != self._width:

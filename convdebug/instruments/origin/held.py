@@ -65,8 +65,9 @@ class Call:
 
 def may_drop(module: nn.Module) -> bool:
     """Whether a module is made to drop some of what passes; recurrent and attention layers have a share for it."""
-    share = getattr(module, "dropout", None)
-    return "drop" in type(module).__name__.lower() or (isinstance(share, float) and share > 0)
+    named = "drop" in type(module).__name__.lower()
+    share = getattr(module, "p" if named else "dropout", None)
+    return share > 0 if isinstance(share, float) else named
 
 
 class Door:
