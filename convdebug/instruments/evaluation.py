@@ -99,7 +99,9 @@ class Evaluations:
         if goes_on and (self._sure or self._maybe or self._foreign.losses or self._foreign.accuracy.filled):
             self.training_goes_on()
         self._left_out = 0
-        tensor = first_tensor(inputs)
+        given = inputs[0]
+        plain = given and type(given[0]) is Tensor and given[0].is_floating_point()
+        tensor = given[0] if plain else first_tensor(inputs)
         if tensor is not None:
             base = base_of(tensor)
             if self._trained_tensor is None or self._trained_tensor() is not base:

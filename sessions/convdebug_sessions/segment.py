@@ -1,16 +1,14 @@
 """A ring of rows in shared memory: the training thread writes a row and then the count, others read behind it."""
 
 from collections.abc import Callable, Sequence
-from struct import Struct
 from typing import Any
 
 import numpy as np
 
 HEADER_BYTES = 64
 GROUP, WIDTH, CAPACITY, COUNT, RELEASED, SIZE = range(6)
+_FIRST = HEADER_BYTES // 8
 TARGET_BYTES = 1 << 22
-_WHOLE = Struct("q")
-"""One step or count, written at once: a reader never sees half of it."""
 
 
 def capacity_for(width: int) -> int:
@@ -63,10 +61,7 @@ class Group:
     def __init__(self, id: int, names: tuple[str, ...], segment: Segment, waiting: "Callable[[Group], bool]") -> None:
         self.id, self.names, self.segment = id, names, segment
         self._width, self._capacity = len(names), segment.capacity
-        self._values, self._buffer = segment.values, segment.buffer
-        row = Struct(f"{self._width}d")
-        self._pack, self._pack_bytes = row.pack_into, row.size
-        self._first_value = HEADER_BYTES + 8 * self._capacity
+        self._write_to(segment)
         self._wait_for_room: Callable[[Group], bool] = waiting
         self.wake_at = segment.capacity // 2
         self.row = 0
@@ -80,14 +75,23 @@ class Group:
         if step <= self._last_step or len(values) != self._width:
             self._refuse(step, len(values))
         slot = row % self._capacity
-        _WHOLE.pack_into(self._buffer, HEADER_BYTES + 8 * slot, step)
+        wholes = self._wholes
+        wholes[_FIRST + slot] = step
         if type(values) is tuple:  # what numpy does with a tuple is ten times as slow
-            self._pack(self._buffer, self._first_value + slot * self._pack_bytes, *values)
+            floats, place = self._floats, self._first_value + slot * self._width
+            for value in values:
+                floats[place] = value
+                place += 1
         else:
             self._values[slot] = values
         self._last_step = step
-        self.row = row + 1
-        _WHOLE.pack_into(self._buffer, 8 * COUNT, row + 1)
+        self.row = wholes[COUNT] = row + 1
+
+    def _write_to(self, segment: Segment) -> None:
+        """Views of its memory: one item is written at once, so that a reader never sees half of it."""
+        whole = memoryview(segment.buffer)
+        self._wholes, self._floats = whole.cast("q"), whole.cast("d")
+        self._values, self._first_value = segment.values, _FIRST + segment.capacity
 
     def extend(self, steps: np.ndarray, rows: np.ndarray) -> None:
         """Many rows at once: steps (n,), rows (n, len(names)). Waits for the writer where they do not all fit."""
@@ -110,7 +114,7 @@ class Group:
         self._values[slot : slot + taken] = rows[:taken]
         self._last_step = int(steps[taken - 1])
         self.row += taken
-        _WHOLE.pack_into(self._buffer, 8 * COUNT, self.row)
+        self._wholes[COUNT] = self.row
         return taken
 
     @staticmethod
@@ -122,7 +126,7 @@ class Group:
         """From now on rows are dropped: the run has ended, or this is a child after a fork."""
         self.wake_at = -1
         self.segment = Group.unkept(self._width)
-        self._values, self._buffer = self.segment.values, self.segment.buffer
+        self._write_to(self.segment)
 
     def _refuse(self, step: int, length: int) -> None:
         if length != self._width:

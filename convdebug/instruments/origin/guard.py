@@ -23,6 +23,7 @@ from .statistics import MOST_ROWS, described, finite
 MOST_EVENTS = 3
 SMALL = 4096
 """Gradients with no more values than this are tested at every step; all of them where their norms were taken anyway."""
+FEW = 64
 MOST_TESTED = 8
 SECONDS_A_TEST = 2e-2
 """One test for each so many seconds of a step, but always one."""
@@ -224,9 +225,17 @@ class Origin:
 
     def _worth_testing(self) -> list[nn.Parameter]:
         """Small parameters over the whole depth; the first, which bad gradients reach from behind it, comes first."""
-        present = [each for _, each in self.scene.parameters if each.grad is not None and not each.grad.is_sparse]
-        small = [each for each in present if each.numel() <= SMALL] or sorted(present, key=Tensor.numel)[:1]
-        return small[:: max(1, len(small) // MOST_TESTED)][:MOST_TESTED]
+        present = [
+            (name.rpartition(".")[0], each)
+            for name, each in self.scene.parameters
+            if each.grad is not None and each.grad.layout == torch.strided
+        ]
+        if not present:
+            return []
+        small = [each for _, each in present if each.numel() <= SMALL]
+        small = small[:: max(1, len(small) // MOST_TESTED)][:MOST_TESTED]
+        first = min((each for module, each in present if module == present[0][0]), key=Tensor.numel)
+        return [first, *(each for each in small if each is not first)] if first.numel() <= SMALL or not small else small
 
     def _judge_gradients(self, moment: Moment) -> None:
         name = self._suspect
@@ -326,6 +335,8 @@ def _sum_is_bad(values: Tensor) -> bool:
     """Whether a tensor holds NaN or infinity; its sum says so, and a sum that overflows is looked into."""
     if values.layout != torch.strided:
         return False
+    if values.dim() == 1 and values.numel() <= FEW:  # two of torch's operators cost more
+        return not cmath.isfinite(sum(values.tolist())) and not finite(values)
     return not cmath.isfinite(values.sum().item()) and not finite(values)
 
 
