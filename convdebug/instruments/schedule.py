@@ -14,7 +14,7 @@ GROWTH = 200
 """Blobs: at every measured step up to this one, then ever rarer, so that a run of a million steps keeps about 2000."""
 
 
-FAST_STEP_S = 0.01
+FAST_STEP_S = 0.008
 EARLY_CHEAP = 0.01
 """Of a step: what costs less is measured early in any case."""
 EARLY_GRACE_S = 0.02

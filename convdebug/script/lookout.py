@@ -20,7 +20,8 @@ from convdebug.instruments.home import claim, is_elsewhere
 from convdebug.instruments.losses import hold, let_go
 from convdebug.instruments.pending import first_of
 from convdebug.instruments.unregistered import leaves_of
-from convdebug.watch import TrainingStopped, Watch, is_watched
+from convdebug.instruments.wishes import TrainingStopped
+from convdebug.watched import Watch, is_watched
 
 from .criteria import Criteria
 from .doors import Doors

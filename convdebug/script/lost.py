@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from convdebug.watch import Watch
+from convdebug.watched import Watch
 
 
 class LostWatches:

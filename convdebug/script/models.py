@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim.optimizer import Optimizer
 
 from convdebug.instruments.anatomy import unwrapped
-from convdebug.watch import Watch, watch
+from convdebug.watched import Watch
 from convdebug_sessions import RunRecorder
 
 from .finding import parameters_of
@@ -82,6 +82,8 @@ class WatchedModels:
         return [watched]
 
     def _opened(self, module: nn.Module, run: RunRecorder, hooks: bool, stepping: Sequence[Optimizer]) -> Watch:
+        from convdebug.watch import watch  # not before: a script may load torch by importing just that module
+
         own = {id(parameter) for parameter in module.parameters()}
         holding = [each for each in self.optimizers if any(id(p) in own for p in parameters_of(each))]
         holding = holding or list(stepping)

@@ -75,3 +75,19 @@ def test_dropout_modules_that_are_left_on_are_meant(tmp_path):
         model.module.train()
 
     assert said(tmp_path / "s.convdebug", Dropping(lambda model, hidden: hidden), uncertain) == []
+
+
+def test_after_an_evaluation_that_raised_the_dropout_of_training_is_not_told(tmp_path):
+    model = Dropping(lambda model, hidden: F.dropout(hidden, 0.4, model.training))
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    with convdebug.watch(model, optimizer, session=tmp_path / "s.convdebug", every=1) as watched:
+        for _ in range(4):
+            with torch.no_grad(), pytest.raises(RuntimeError):
+                model.eval()(torch.randn(16, 5))
+            loss = F.cross_entropy(model.train()(torch.randn(16, 4)), torch.randint(0, 3, (16,)))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            watched.step(loss)
+    with Session.open(tmp_path / "s.convdebug") as session:
+        assert session.events(kinds=["dropping-while-evaluating", "instrument-failed"]) == []

@@ -64,6 +64,17 @@ def test_a_plain_script_is_left_as_it_is_and_its_validation_is_found(tmp_path: P
         assert not session.events(kinds=["instrument-failed"])
 
 
+@pytest.mark.parametrize(
+    "first", ["import convdebug.watch", "from convdebug import watch", "from convdebug import Target"]
+)
+def test_a_script_whose_torch_comes_with_convdebug_is_watched(tmp_path: Path, first: str) -> None:
+    done = watched(tmp_path, f"{first}\n{scripts.PLAIN}", "--epochs", "1")
+    assert done.returncode == 0, done.stderr
+    assert "unwatched" not in done.stderr
+    with session_of(tmp_path) as session:
+        assert session.run().steps == 6
+
+
 def test_the_exit_code_of_a_script_is_its_own(tmp_path: Path) -> None:
     done = watched(tmp_path, scripts.PLAIN, "--leave", "7")
     assert done.returncode == 7
