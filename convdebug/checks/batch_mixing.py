@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -15,14 +14,19 @@ from convdebug.batches import generator, seeded
 from convdebug.checks.bench import Bench, Outcome, Skipped
 from convdebug.checks.chart import Chart
 from convdebug.checks.not_finite import require_finite_output
-from convdebug.checks.probing import few_examples, mapped, moved, sample, scores_of, tensors_in
-from convdebug.instruments.anatomy import first_tensor
+from convdebug.checks.probing import few_examples, moved, sample, scores_of, tensors_in
+from convdebug.instruments.neighbours import (
+    FACTORS,
+    MIXED,
+    LeavesOf,
+    change_between,
+    exchanged,
+    first_difference,
+    is_per_example,
+)
+from convdebug.instruments.nests import mapped
 
 EXAMPLES = 6
-MIXED = 1e-4
-"""Influence of the other examples against an example's own; rounding reaches 1e-6."""
-FACTORS = (-1.5, 1.0)
-"""The other examples are turned around; as they are where the network gives no number for that (roots of pixels)."""
 _FLOOR = 1e-12
 _WHEN = "in evaluation mode, before any update"
 
@@ -83,17 +87,13 @@ def _refuse_pairs(bench: Bench, model: nn.Module, inputs: Any) -> None:
     count = len(tensors[0])
     with torch.no_grad():
         whole = _scores(bench, model, inputs)
-        fewer = _scores(bench, model, mapped(inputs, lambda each: each[:-1] if _is_per_example(each, count) else each))
+        fewer = _scores(bench, model, mapped(inputs, lambda each: each[:-1] if is_per_example(each, count) else each))
     if whole.ndim == 0 or whole.shape[0] % count or fewer.shape[0] % (count - 1):
         raise Skipped(f"the output of {count} examples has the shape {tuple(whole.shape)}: no axis of examples")
     if whole.shape[1:] != fewer.shape[1:]:
         raise Skipped(
             f"the output {tuple(whole.shape)} compares every example with every other, so it mixes on purpose"
         )
-
-
-def _is_per_example(value: Tensor, count: int) -> bool:
-    return value.ndim > 0 and len(value) == count
 
 
 def _rows(output: Tensor, count: int) -> Tensor:
@@ -108,7 +108,7 @@ def _influence(bench: Bench, model: nn.Module, inputs: Any) -> Tensor | None:
     """
     count = _count(inputs)
     leaves = mapped(inputs, _leaf)
-    wanted = [each for each in tensors_in(leaves) if each.requires_grad and _is_per_example(each, count)]
+    wanted = [each for each in tensors_in(leaves) if each.requires_grad and is_per_example(each, count)]
     if not wanted:
         return None
     try:
@@ -145,66 +145,22 @@ def _exchanged(bench: Bench, model: nn.Module, inputs: Any) -> tuple[float, str]
     count = _count(inputs)
     found = []
     for kept in (0, count - 1):
-        first = Rows(model, count, kept)
-        before = first.of(bench, inputs)
+        before, leaves = _answer(bench, model, inputs, kept)
         for factor in FACTORS:
-            second = Rows(model, count, kept)
-            after = second.of(bench, mapped(inputs, partial(_exchange, count=count, kept=kept, factor=factor)))
+            others = mapped(inputs, partial(exchanged, count=count, kept=kept, factor=factor))
+            after, leaves_after = _answer(bench, model, others, kept)
             if bool(after.isfinite().all()):
                 break
-        found.append((_change(before, after), _first_difference(first.kept, second.kept)))
+        found.append((change_between(before, after), first_difference(leaves, leaves_after)))
     return max(found)
 
 
-def _exchange(value: Tensor, count: int, kept: int, factor: float) -> Tensor:
-    """One example as it is, in place of each other one its neighbour times the factor where it is of real numbers."""
-    if not _is_per_example(value, count):
-        return value
-    changed = value.roll(1, 0)
-    if value.is_floating_point():
-        changed = factor * changed
-    changed[kept] = value[kept]
-    return changed
-
-
-def _change(before: Tensor, after: Tensor) -> float:
-    size = float(before.abs().max()) or 1.0
-    change = float((before - after).abs().max()) / size
-    return change if math.isfinite(change) else math.inf
-
-
-class Rows:
-    """Keeps what each leaf module puts out for one example of a batch."""
-
-    def __init__(self, model: nn.Module, count: int, example: int) -> None:
-        self.model, self.count, self.example = model, count, example
-        self.kept: list[tuple[str, Tensor]] = []
-
-    def of(self, bench: Bench, inputs: Any) -> Tensor:
-        """The example's output."""
-        hooks = [
-            module.register_forward_hook(lambda _module, _inputs, output, name=name: self._keep(name, output))
-            for name, module in self.model.named_modules()
-            if next(module.children(), None) is None
-        ]
-        try:
-            with torch.no_grad():
-                return _rows(_scores(bench, self.model, inputs), self.count)[self.example].double().cpu()
-        finally:
-            for hook in hooks:
-                hook.remove()
-
-    def _keep(self, name: str, output: Any) -> None:
-        found = first_tensor(output)
-        if found is not None and found.ndim and len(found) == self.count:
-            self.kept.append((name, found[self.example].detach().double().cpu().clone()))
-
-
-def _first_difference(before: Sequence[tuple[str, Tensor]], after: Sequence[tuple[str, Tensor]]) -> str:
-    for (name, one), (_, other) in zip(before, after, strict=False):
-        if one.shape == other.shape and _change(one, other) > MIXED:
-            return name
-    return ""
+def _answer(bench: Bench, model: nn.Module, inputs: Any, kept: int) -> tuple[Tensor, list[tuple[str, Tensor]]]:
+    """The output of one example, and what each leaf module puts out for it."""
+    count = _count(inputs)
+    with LeavesOf(model, count, kept) as leaves, torch.no_grad():
+        rows = _rows(_scores(bench, model, inputs), count)
+    return rows[kept].double().cpu(), leaves.kept
 
 
 def _tell(bench: Bench, by_gradient: Tensor | None, by_exchange: float, place: str) -> None:

@@ -1,6 +1,5 @@
 """How checks look into a model: fresh copies at a generic point, a few examples, and what to do where it says no."""
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 from convdebug.batches import call_model, generator, split_batch, to_device
 from convdebug.checks.bench import Bench, Skipped
 from convdebug.instruments.anatomy import first_tensor
+from convdebug.instruments.nests import mapped
 
 MOVED = 0.01
 
@@ -61,18 +61,6 @@ def moved(model: nn.Module, seed: int = 0) -> nn.Module:
                 noise = torch.randn(parameter.shape, generator=source).to(parameter)
                 parameter.add_(MOVED * size * noise)
     return model
-
-
-def mapped(value: Any, change: Callable[[Tensor], Any]) -> Any:
-    """The same nest of mappings, tuples and lists with every tensor changed."""
-    if isinstance(value, Tensor):
-        return change(value)
-    if isinstance(value, Mapping):
-        return {key: mapped(each, change) for key, each in value.items()}
-    if isinstance(value, tuple | list):
-        changed = [mapped(each, change) for each in value]
-        return type(value)(*changed) if hasattr(value, "_fields") else type(value)(changed)
-    return value
 
 
 def tensors_in(value: Any) -> list[Tensor]:

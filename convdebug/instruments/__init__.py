@@ -18,6 +18,7 @@ from .loss_inputs import LossInputs
 from .loss_values import LossValues
 from .membership import Membership
 from .memory import Memory
+from .mixing import Mixing
 from .mixture import Mixture
 from .modes import Modes
 from .outputs import Outputs
@@ -57,6 +58,7 @@ INSTRUMENTS: list[type[Instrument]] = [
     Modes,
     Dropping,
     Mixture,
+    Mixing,
     Clipping,
     Graphs,
     Examples,
