@@ -8,11 +8,20 @@ import torch
 from torch import Tensor
 
 from .instrument import Instrument, Moment, Scene
+from .losses import computed_again
+from .probe import probing
 from .table import Table
+
+OF_NUMBERS = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
+"""Losses of a regression: what they say of the best constant answer is what guessing gives."""
 
 
 class LossValues(Instrument):
-    """`loss/<function>`: the mean over its calls in a step, for example `loss/cross_entropy`."""
+    """`loss/<function>`: the mean over its calls in a step, for example `loss/cross_entropy`.
+
+    Of a regression `guess/<function>` too: what the function says of the batch's mean label given as answer to all of
+    its examples. As that mean is taken from so few labels, a squared error is corrected by N / (N − 1).
+    """
 
     name: ClassVar[str] = "loss-values"
     weight: ClassVar[float] = 0.2
@@ -27,6 +36,23 @@ class LossValues(Instrument):
             if value.device == self.scene.device:
                 values.setdefault(f"loss/{name}", []).append(value.float().mean())
         if values:
+            guess = guess_of(moment)
+            if guess is not None:
+                values[f"guess/{moment.loss_name}"] = [guess]
             row = torch.stack([torch.stack(parts).mean() for parts in values.values()])
             names = tuple(values)
             self.scene.readback.put(row, lambda numbers: self.table.append(moment.step, names, numbers))
+
+
+def guess_of(moment: Moment) -> Tensor | None:
+    """The mean loss of answering with the mean label; None for other losses than those of a regression."""
+    name, scores, labels = moment.loss_name, moment.scores, moment.labels
+    if name not in OF_NUMBERS or scores is None or labels is None or moment.loss_reduction != "mean":
+        return None
+    count = len(labels) if labels.dim() else 0
+    if count < 2 or labels.shape != scores.shape or labels.device != scores.device or not labels.is_floating_point():
+        return None
+    with torch.no_grad(), probing():
+        labels = labels.detach().float()
+        found = computed_again(name, labels.mean(0, keepdim=True).expand_as(labels), labels)
+    return found * (count / (count - 1)) if name == "mse_loss" else found

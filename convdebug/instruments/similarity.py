@@ -24,7 +24,10 @@ def share_alike(weight: Tensor) -> Tensor:
 
 
 class Similarity(Instrument):
-    """`unit/<layer>/similarity` of convolutions and linear layers, over at most 128 units of each."""
+    """`unit/<layer>/similarity` of convolutions and linear layers, over at most 128 units of each.
+
+    Of the weights that made the step's forward pass: one update may break a tie of the beginning.
+    """
 
     name: ClassVar[str] = "similarity"
     weight: ClassVar[float] = 0.2
@@ -33,17 +36,27 @@ class Similarity(Instrument):
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
         self.table = Table(scene.run)
+        self._found: tuple[tuple[str, ...], Tensor] | None = None
+
+    def before_update(self, moment: Moment) -> None:
+        self._look()
 
     def record(self, moment: Moment) -> None:
+        if self._found is None:  # no optimizer of torch steps
+            self._look()
+        found, self._found = self._found, None
+        if found is not None:
+            series, shares = found
+            self.scene.readback.put(shares, lambda row: self.table.append(moment.step, series, row))
+
+    def _look(self) -> None:
         names, shares = [], []
         for name, module in self.scene.inner.named_modules():
             weight = unit_rows(module)
             if weight is not None and weight.device == self.scene.device:
                 names.append(f"unit/{name or type(module).__name__.lower()}/similarity")
                 shares.append(share_alike(weight))
-        series = tuple(names)
-        if shares:
-            self.scene.readback.put(torch.stack(shares), lambda row: self.table.append(moment.step, series, row))
+        self._found = (tuple(names), torch.stack(shares)) if shares else None
 
 
 def unit_rows(module: nn.Module) -> Tensor | None:

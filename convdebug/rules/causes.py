@@ -203,6 +203,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "non-finite-gradient": ("constant-output", "loss-diverged", "steps-skipped"),
     "non-finite-update": ("loss-diverged",),
     "constant-output": ("initial-loss-off", "frozen-parameters", "loss-not-decreasing", "loss-plateau"),
+    "frozen-parameters": ("loss-not-decreasing", "loss-plateau"),
     "initial-loss-off": (),
 }
 
@@ -241,13 +242,16 @@ SLACK_STEPS = 20  # an onset is known no better than instruments and medians all
 def explains(cause: Diagnosis, consequence: Diagnosis) -> bool:
     """Whether the table says that one leads to the other.
 
-    An output explains something only if it was constant from the start; later it is a consequence itself.
+    An output explains something only if it was constant from the start; later it is a consequence itself. Parameters
+    that stand still explain it only where no weights move at all.
     A layer that is dead altogether, though something reaches it, hides the input from all behind it: there the table's
     order of `input-ignored` and `dead-relu` is the other way round. Where the output is the same for every example from
     the first step on, the values are lost before any gradient is: that is no work of a gradient that is missing, nor
     of units of which some are not dead; of what never changes a rectifier lets all pass or nothing.
     """
     if cause.rule == "constant-output" and cause.first_step > 0:
+        return False
+    if cause.rule == "frozen-parameters" and cause.evidence.get("moving") != 0:
         return False
     dead = next((each for each in (cause, consequence) if each.rule == "dead-relu"), None)
     if dead is not None and {cause.rule, consequence.rule} == {"dead-relu", "input-ignored"}:

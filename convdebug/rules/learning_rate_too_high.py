@@ -34,6 +34,7 @@ LARGE_BEFORE = 0.005
 JUMP = 1.5  # × the first loss, after an update
 JUMP_BY_ONE_UPDATE = 10.0  # × the first loss where no update ratio was measured
 ILL_FROM_THE_START = 3.0  # × chance: what stays poor after such a first loss is the initialization's doing
+STEADY = 1.05  # × what always answering with the mean label gives
 EARLY_ROWS = 10
 HAD_LEARNED = 0.5  # of the first loss, as the mean of a block of rows
 ROWS_OF_A_MEAN = 10
@@ -174,11 +175,12 @@ def _thrown_about(loss: Curve, now: Progress, kick: Kick) -> bool:
         return False
     jumped = peak > JUMP * max(now.start, now.chance if math.isfinite(now.chance) else 0.0)
     fell_back = running_median(loss.values, BLOCK_ROWS).min() < BETTER_BEFORE * now.now
+    as_good_as_guessing = now.at_guess and now.now < STEADY * now.guess  # what is thrown about is worse
     return (
         kick.largest > FAR_TOO_LARGE
-        or (kick.early > LARGE_FROM_THE_START and _highest(loss) > 0)
+        or (kick.early > LARGE_FROM_THE_START and _highest(loss) > 0 and not as_good_as_guessing)
         or (jumped and kick.largest > TOO_LARGE)
-        or (fell_back and kick.largest > LARGE_WHERE_IT_FELL_BACK)
+        or (fell_back and kick.largest > LARGE_WHERE_IT_FELL_BACK and not as_good_as_guessing)
     )
 
 

@@ -8,7 +8,15 @@ from convdebug.rules.curves import level, noise, number
 from convdebug.rules.facts import Curve, Facts
 from convdebug.rules.remedies import raise_rate, ratio_text
 from convdebug.rules.rule import Finding, Rule, known
-from convdebug.rules.training import accuracy, base_rate, chance_loss, progress, update_ratio, warming_up
+from convdebug.rules.training import (
+    accuracy,
+    base_rate,
+    chance_loss,
+    progress,
+    update_ratio,
+    warming_up,
+    weight_gradients,
+)
 from convdebug_sessions import Remedy
 
 TOO_SMALL = 1e-4  # of the weights; the lecture wants 1e-3
@@ -29,6 +37,8 @@ def judge(facts: Facts) -> Finding | None:
     loss, ratio = facts.curve("train/loss"), _moving(update_ratio(facts))
     if len(loss) < STEPS_TO_JUDGE or len(ratio) < 3 or not np.isfinite(loss.values).all():
         return None
+    if _no_gradient(facts):
+        return None
     rises = warming_up(facts)
     if rises and _has_time_to_warm_up(facts, len(loss)):
         return None
@@ -38,6 +48,12 @@ def judge(facts: Facts) -> Finding | None:
     if small < STEPS_ARE_SMALL or not _barely_moves(facts, loss) or _good_already(facts, loss):
         return None
     return _warm_up_finding(facts, loss, usual) if rises else _finding(facts, loss, usual)
+
+
+def _no_gradient(facts: Facts) -> bool:
+    """Whether every gradient is exactly 0, and what moves the weights is their decay: no rate would help."""
+    norms = weight_gradients(facts)
+    return len(norms) > 0 and bool((np.nan_to_num(norms.values, nan=0.0) == 0).all())
 
 
 def _has_time_to_warm_up(facts: Facts, rows: int) -> bool:

@@ -288,6 +288,12 @@ def _amid_trained(facts: Facts, frozen: list[str]) -> bool:
     return any(layer not in rest for layer in usual[: frozen_places[0]]) and frozen_places[-1] < len(usual) - 1
 
 
+def _moving(facts: Facts, still: list[str]) -> int:
+    """How many weight matrices are trained beside those that stand still."""
+    listed = {each["name"] for each in facts.info.get("parameters") or [] if each["in_optimizer"] and each["trainable"]}
+    return len(listed & _matrices(facts) - set(still))
+
+
 def _found(facts: Facts, severity: str, names: list[str], reason: str) -> Finding:
     layers = _layers(names)
     share = "" if progress(facts).learned else " The loss has not come far without them."
@@ -299,7 +305,11 @@ def _found(facts: Facts, severity: str, names: list[str], reason: str) -> Findin
         layers=tuple(layers),
         first_step=0,
         last_step=max(0, facts.run.steps - 1),
-        evidence={"parameters": float(len(names)), "layers": float(len(layers))},
+        evidence={
+            "parameters": float(len(names)),
+            "layers": float(len(layers)),
+            "moving": float(_moving(facts, names)),
+        },
         remedies=(
             Remedy("If they are to be trained: requires_grad_(True), and make sure that the loss depends on them."),
             Remedy("If they are to rest: leave them out, optimizer(p for p in model.parameters() if p.requires_grad)."),

@@ -6,7 +6,7 @@ from convdebug.rules.curves import column_level
 from convdebug.rules.facts import Facts, Table
 from convdebug.rules.remedies import setting_remedy
 from convdebug.rules.rule import Finding, Rule
-from convdebug.rules.training import weights
+from convdebug.rules.training import begins_at_the_start, weights
 from convdebug_sessions import Remedy
 
 PERSISTENT_ROWS = 3
@@ -25,8 +25,39 @@ def judge(facts: Facts) -> Finding | None:
         return _finding(facts, tied, norms, "are exactly zero and stay so: whatever comes in, nothing comes out")
     alike = [name for name in _copies(facts) if f"{name}.weight" not in zero]
     if not alike:
-        return None
+        return _began_alike(facts)
     return _finding(facts, alike, norms, "have units that are copies of each other and get the same gradient forever")
+
+
+def _began_alike(facts: Facts) -> Finding | None:
+    """Layers before the last whose units were all one at the first step; the layers around them broke the tie."""
+    similarity = facts.table("unit", "similarity")
+    if len(similarity) < 2 or similarity.steps[0] != 0 or not begins_at_the_start(facts):
+        return None
+    first, layers = similarity.values[0], [each["name"] for each in facts.info.get("layers") or []]
+    alike = [name for name, share in zip(similarity.names, first, strict=True) if share == 1 and name != _last(layers)]
+    if not alike or not layers:
+        return None
+    return Finding(
+        "info",
+        f"All units of {_shown(alike)} began alike, as zero or as one constant, and only the random weights around "
+        "them broke the tie. Until then nothing, or one value for all units, passed. Fine on a branch that a shortcut "
+        "passes by; anywhere else random weights learn sooner.",
+        layer=alike[0],
+        layers=tuple(alike),
+        evidence={"layers": float(len(alike))},
+        remedies=(
+            setting_remedy(facts, "Initialize with random weights: He for ReLU, Xavier for tanh.", model__init="he"),
+        ),
+    )
+
+
+def _last(layers: list[str]) -> str:
+    return layers[-1] if layers else ""
+
+
+def _shown(layers: list[str] | tuple[str, ...]) -> str:
+    return ", ".join(layers[:4]) + (", …" if len(layers) > 4 else "")
 
 
 def _optimizer_moves(facts: Facts) -> bool:
@@ -77,11 +108,10 @@ def _identical(filters: np.ndarray | bytes) -> bool:
 
 def _finding(facts: Facts, names: list[str], norms: Table, what: str) -> Finding:
     layers = tuple(name.removesuffix(".weight") for name in names)
-    shown = ", ".join(layers[:4]) + (", …" if len(layers) > 4 else "")
     return Finding(
         "error",
-        f"The weights of {shown} {what}. All units of such a layer compute and learn the same thing, so the layer is "
-        "worth a single unit or none. Only random weights break the tie.",
+        f"The weights of {_shown(layers)} {what}. All units of such a layer compute and learn the same thing, so the "
+        "layer is worth a single unit or none. Only random weights break the tie.",
         layer=layers[0],
         layers=layers,
         first_step=int(norms.steps[0]) if len(norms) else 0,
@@ -98,12 +128,13 @@ RULE = Rule(
     name="symmetric-weights",
     title="Weights are symmetric",
     group="initialization",
-    severities=("error",),
+    severities=("error", "info"),
     meaning="All units of a layer have the same weights (zero, or some constant). They put out the same, receive the "
     "same gradient and stay alike for ever. With all weights zero only the biases of the last layer learn.",
     causes="Weights initialized to zero or to a constant, a custom initialization that forgot the randomness.",
     remedies="Small random weights: Xavier or He. Biases may start at zero.",
     source='Lecture, "What happens when the weights are initialized to 0?". Norms exactly zero over all measured '
-    "steps under gradients of zero while others move, or units identical to rounding.",
+    "steps under gradients of zero while others move, or units identical to rounding; an info where all units of a "
+    "layer before the last were alike at the first step only.",
     judge=judge,
 )

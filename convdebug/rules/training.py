@@ -15,20 +15,30 @@ GOOD = 0.75  # of chance: fine wherever it started
 WARMING_UP = 1.5  # the rate now against the middle of the run
 TOGETHER = 0.5  # of the time between its first and last step
 STUCK = 0.97  # of the first loss and of chance: above this nothing has been learned
+AT_GUESS = (0.95, 1.15)  # of what answering with the mean label gives, as far as some batches tell
+FLAT_AT_GUESS = 0.03  # from the third to the last quarter of the run
+ENOUGH_GUESSES = 5  # batches
 
 
 @dataclass(frozen=True)
 class Progress:
-    """The loss at the start and now (medians over a few rows), against chance (NaN where that is unknown)."""
+    """The loss at the start and now (medians over a few rows), against chance (NaN where that is unknown).
+
+    `guess` is what a regression gets by always answering with the mean label, `at_guess` whether it stands there.
+    """
 
     rows: int
     start: float
     now: float
     chance: float
+    guess: float = float("nan")
+    at_guess: bool = False
 
     @property
     def learned(self) -> bool:
-        """The loss is clearly below its start and below chance."""
+        """The loss is clearly below its start and below chance, and does not stand at the mean label's."""
+        if self.at_guess:
+            return False
         return self.now < LEARNED * self._reference or self.now < GOOD * self.chance
 
     @property
@@ -36,7 +46,8 @@ class Progress:
         """After enough steps the loss is not finite, or where it started, or at chance."""
         if self.rows < ENOUGH_STEPS:
             return False
-        return not math.isfinite(self.now) or (self.now > STUCK * self._reference and not self.learned)
+        at_start = self.now > STUCK * self._reference and not self.learned
+        return not math.isfinite(self.now) or at_start or self.at_guess
 
     @property
     def _reference(self) -> float:
@@ -53,7 +64,26 @@ def progress(facts: Facts) -> Progress:
     several = sum(name.startswith("loss/") for name in facts.names) > 1  # guessing says nothing about their sum
     several = several or "part" in (facts.info.get("loss") or {})  # nor where the loop adds something to a function
     chance = float("nan") if several or trains_beside_another(facts) else chance_loss(facts)
-    return Progress(rows, first_loss(facts), now, chance)
+    guess = float("nan") if several or trains_beside_another(facts) else guess_loss(facts)
+    return Progress(rows, first_loss(facts), now, chance, guess, _stands_at(guess, now, values))
+
+
+@remembered
+def guess_loss(facts: Facts) -> float:
+    """The loss of always answering with the mean label, of a regression with one loss function; else NaN."""
+    guesses = [name for name in facts.names if name.startswith("guess/")]
+    if len(guesses) != 1 or (facts.info.get("loss") or {}).get("reduction", "mean") != "mean":
+        return float("nan")
+    values = facts.curve(guesses[0]).finite().values
+    return float(values.mean()) if len(values) >= ENOUGH_GUESSES else float("nan")
+
+
+def _stands_at(guess: float, now: float, values: np.ndarray) -> bool:
+    """Whether the loss is what the guess gives, and has been for a quarter of the run."""
+    if not guess > 0 or not AT_GUESS[0] * guess < now < AT_GUESS[1] * guess:
+        return False
+    before, last = np.array_split(values, 4)[2:]
+    return len(before) > 0 and level(before) - level(last) < FLAT_AT_GUESS * guess
 
 
 @remembered
