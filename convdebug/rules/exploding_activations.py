@@ -12,6 +12,7 @@ from convdebug_sessions import Remedy
 GROWS = 1.8  # a layer; He with ReLU keeps 1.0, plain residual sums reach 1.41 a block
 FAR = 50.0  # the last hidden layer's deviation against the first's
 FAR_HOWEVER_DEEP = 1000.0  # the same, where many layers of less growth do it and nothing shows at the end
+FAR_OFF, STILL_OFF = 1000.0, 10.0  # × the loss of always answering with the mean label
 STRAIGHT = 0.9  # correlation of log deviation with depth
 
 
@@ -19,7 +20,7 @@ def judge(facts: Facts) -> Finding | None:
     """Look at the deviations of step 0; a network that learns all the same is left alone."""
     table = facts.table("activation", "std")
     found = profile(initial(table.only(set(hidden_path(facts)))))
-    if not begins_at_the_start(facts) or not _grows(facts, found) or progress(facts).learned:
+    if not begins_at_the_start(facts) or not _grows(facts, found) or _learns(facts):
         return None
     return Finding(
         "error",
@@ -37,6 +38,12 @@ def judge(facts: Facts) -> Finding | None:
             Remedy("Normalize between the layers (batch norm)."),
         ),
     )
+
+
+def _learns(facts: Facts) -> bool:
+    """Whether the loss falls; of a regression that began far above what the mean label gives: whether it got there."""
+    now = progress(facts)
+    return now.learned and not (now.start > FAR_OFF * now.guess and now.now > STILL_OFF * now.guess)
 
 
 def _grows(facts: Facts, found: Profile) -> bool:

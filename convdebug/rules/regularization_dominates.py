@@ -19,6 +19,7 @@ TOTAL_FALLEN = 0.8  # by what is added alone
 STILL_HIGH = 0.5  # of the first
 SHRUNK = 0.8  # of the first norm of all weights
 NOT_FALLEN = 0.95  # of the first data loss and of chance
+FAR_ABOVE = 10.0  # × the data loss: what is added, to the end
 SHARE_OF_UPDATES = 0.5  # of a step's movement that is decay, where decay is no part of the gradient
 DECOUPLED = ("AdamW",)
 
@@ -82,7 +83,8 @@ def _of_rest(facts: Facts, norms: Curve) -> Finding | None:
     if not start > first or not norms.values[-1] <= SHRUNK * norms.values[0]:
         return None
     stayed = levels[-1] >= NOT_FALLEN * first and totals[-1] < TOTAL_FALLEN * (start + first)
-    idle = levels[-1] >= levels[1] and totals[-1] < TOTAL_FALLEN * totals[1]
+    far_below = level(rest.values[quarters[-1]]) > FAR_ABOVE * levels[-1]
+    idle = levels[-1] >= (NOT_FALLEN if far_below else 1.0) * levels[1] and totals[-1] < TOTAL_FALLEN * totals[1]
     outweighed = level(rest.values[quarters[-1]]) > levels[-1] > STILL_HIGH * first
     if not stayed and not (idle and outweighed):
         return None
@@ -95,7 +97,7 @@ def _heard_and_rest(facts: Facts) -> tuple[Curve, Curve]:
     """The loss functions of torch together where they were measured, and what the loop's loss is beside them."""
     names = sorted(name for name in facts.names if name.startswith("loss/"))
     total = facts.curve("train/loss").finite()
-    if not names or not len(total) or len(facts.curve("train/penalty")):
+    if not names or not len(total) or _is_in_the_loss(facts):
         return NOTHING, NOTHING
     parts = [facts.curve(name).finite() for name in names]
     steps = reduce(np.intersect1d, [part.steps for part in parts], total.steps)
@@ -106,12 +108,17 @@ def _heard_and_rest(facts: Facts) -> tuple[Curve, Curve]:
 def data_loss(facts: Facts) -> Curve:
     """The loss without the penalty, where the penalty is a part of it."""
     loss, penalty = facts.curve("train/loss"), facts.curve("train/penalty")
-    inside = bool(facts.setting("regularization.l2")) or not _decay(facts)
-    if not inside or not len(penalty):
+    if not _is_in_the_loss(facts):
         return loss
     rows = np.clip(np.searchsorted(penalty.steps, loss.steps, side="right") - 1, 0, None)
     with np.errstate(invalid="ignore"):
         return Curve(loss.steps, loss.values - penalty.values[rows])
+
+
+def _is_in_the_loss(facts: Facts) -> bool:
+    """Whether a penalty is known that is a part of the loss; an optimizer's decay is none."""
+    inside = bool(facts.setting("regularization.l2")) or not _decay(facts)
+    return inside and len(facts.curve("train/penalty")) > 0
 
 
 def _decay(facts: Facts) -> float:
