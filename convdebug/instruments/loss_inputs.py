@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .blown_up import operator
 from .instrument import Instrument, Moment, Scene
+from .loss_values import OF_NUMBERS
 from .losses import has_weights, listen, stop_listening
 from .table import Table
 
@@ -62,7 +63,8 @@ class LossInputs(Instrument):
 
     `<loss>` is the function's name, from its second call in a step on with a number (`cross_entropy.2`). The event
     names the loss, its reduction, the shapes of scores and labels, and the operator that computed the scores. Of
-    binary losses `label_min` and `label_max` too, where no mask and no weights can leave a label out.
+    binary losses and of those of a regression `label_min` and `label_max` too, where no mask and no weights can leave a
+    label out.
     """
 
     name: ClassVar[str] = "loss-inputs"
@@ -115,7 +117,7 @@ class LossInputs(Instrument):
             known = f"{name}.{count + 1}" if count else name
             made = producer_of(scores), softmax_axis(scores)
             self._calls.append((known, scores.detach(), labels.detach(), reduction, made))
-            if name in BINARY and reduction != "none" and not has_weights(name):
+            if name in BINARY | OF_NUMBERS and reduction != "none" and not has_weights(name):
                 self._all_count.add(known)
 
     def record(self, moment: Moment) -> None:

@@ -34,6 +34,13 @@ CAUSES: dict[str, tuple[str, ...]] = {
         "constant-output",
         "vanishing-activations",
     ),
+    "inputs-not-centered": (
+        "learning-rate-too-high",
+        "exploding-gradient",
+        "loss-diverged",
+        "non-finite-activation",
+        "non-finite-gradient",
+    ),
     "loss-summed-over-batch": (
         "initial-loss-off",
         "learning-rate-too-high",
@@ -236,6 +243,7 @@ RULED_OUT_BY: dict[str, tuple[str, ...]] = {
 
 OF_UPDATES = ("learning-rate-too-high", "gradients-accumulate")  # what is ill at step 0 is not their work
 WITHOUT_ONSET = ("loss-not-decreasing", "loss-plateau")  # seen from the start, whenever their cause set in
+FAR_OFF_CENTER = 3.0  # deviations: the gradients of the first weights are ten times what they would be
 SLACK_STEPS = 20  # an onset is known no better than instruments and medians allow
 
 
@@ -243,13 +251,15 @@ def explains(cause: Diagnosis, consequence: Diagnosis) -> bool:
     """Whether the table says that one leads to the other.
 
     An output explains something only if it was constant from the start; later it is a consequence itself. Parameters
-    that stand still explain it only where no weights move at all.
+    that stand still explain it only where no weights move at all, and inputs off their center only where that is far.
     A layer that is dead altogether, though something reaches it, hides the input from all behind it: there the table's
     order of `input-ignored` and `dead-relu` is the other way round. Where the output is the same for every example from
     the first step on, the values are lost before any gradient is: that is no work of a gradient that is missing, nor
     of units of which some are not dead; of what never changes a rectifier lets all pass or nothing.
     """
     if cause.rule == "constant-output" and cause.first_step > 0:
+        return False
+    if cause.rule == "inputs-not-centered" and not _is_far_off_center(cause):
         return False
     if cause.rule == "frozen-parameters" and cause.evidence.get("moving") != 0:
         return False
@@ -261,6 +271,10 @@ def explains(cause: Diagnosis, consequence: Diagnosis) -> bool:
     if lost is not None and _comes_of_lost_values(lost, consequence if lost is cause else cause):
         return lost is cause
     return consequence.rule in CAUSES.get(cause.rule, ())
+
+
+def _is_far_off_center(diagnosis: Diagnosis) -> bool:
+    return abs(diagnosis.evidence.get("mean", 0.0)) > FAR_OFF_CENTER * diagnosis.evidence.get("std", float("inf"))
 
 
 def _is_lost_from_the_start(diagnosis: Diagnosis) -> bool:

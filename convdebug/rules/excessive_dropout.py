@@ -10,6 +10,8 @@ from convdebug.rules.training import progress, warming_up
 from convdebug_sessions import Remedy
 
 STRONG = 0.7
+PRACTICALLY_ALL = 0.95  # dropped on no purpose that is known, unless the training goes well through it
+GOES_WELL = 0.5  # of chance, the training loss
 NEARLY_ALL = 0.9  # dropped: no network learns through that, with or without dropout at evaluation
 ABOVE = 1.1  # the loss of a training batch with dropout against the same batch without
 POOR = 0.6  # of chance, without dropout
@@ -21,14 +23,16 @@ def judge(facts: Facts) -> Finding | None:
     """Much is dropped, nothing is learned, and the same batches are judged better without; or hardly any is left."""
     shares = {name: share for name, share in (facts.info.get("dropout") or {}).items() if share > STRONG}
     now = progress(facts)
-    if not shares or now.rows < LEAST_STEPS or now.learned or warming_up(facts):
+    if not shares or now.rows < LEAST_STEPS or warming_up(facts):
         return None
     worst = max(shares, key=lambda name: shares[name])
+    if now.learned and not (shares[worst] >= PRACTICALLY_ALL and now.now > GOES_WELL * now.chance):
+        return None
     trained, evaluated = _with_and_without(facts)
     better_without = _is_poor(evaluated, now.chance) and trained >= ABOVE * evaluated
     if not better_without and shares[worst] < NEARLY_ALL:
         return None
-    compared = f", and {number(evaluated)} on the same batches without dropout" if math.isfinite(evaluated) else ""
+    compared = f", and {number(evaluated)} on the same batches without dropout" if better_without else ""
     return Finding(
         "warning",
         f"{worst} drops {shares[worst]:.0%} of its values. After {now.rows} steps the loss is {number(now.now)}"

@@ -96,13 +96,16 @@ def _harm(facts: Facts, found: Inputs) -> str:
         return "The loss does not move: signals of this size drown in the biases." if progress(facts).stuck else ""
     if math.isfinite(chance) and first > WARNING_ABOVE * chance:
         return f"The scores inherit that size: the first loss is {number(first)} where chance gives {number(chance)}."
+    guess = progress(facts).guess
+    if math.isfinite(guess) and first > WARNING_ABOVE * guess and has_high_rate(facts):
+        return f"The answers inherit that size: the first loss is {number(first)}, the mean label's {number(guess)}."
     return _harm_by_gradients(facts, found)
 
 
 def _harm_by_gradients(facts: Facts, found: Inputs) -> str:
     """The updates are too large, and would not be if inputs (and with them the first gradients) were scaled."""
-    ratio = update_ratio(facts).values[:3]
-    largest = float(np.nanmax(ratio)) if len(ratio) and not np.isnan(ratio).all() else 0.0
+    ratio = update_ratio(facts).finite().values[:3]
+    largest = next((float(each) for each in ratio if each > TOO_LARGE), 0.0)  # later ones may be a divergence's own
     scaled = largest / found.std**2
     if not has_high_rate(facts) or largest < TOO_LARGE or scaled > TOO_LARGE:
         return ""

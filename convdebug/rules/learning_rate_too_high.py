@@ -7,7 +7,7 @@ import numpy as np
 
 from convdebug.rules.curves import block_means, level, number, running_median
 from convdebug.rules.facts import Curve, Facts, remembered
-from convdebug.rules.loss_diverged import divergence
+from convdebug.rules.loss_diverged import climbs_on_purpose, divergence
 from convdebug.rules.origin import origin_at
 from convdebug.rules.remedies import lower_rate, ratio_text
 from convdebug.rules.rule import Finding, Rule, known
@@ -34,6 +34,7 @@ LARGE_BEFORE = 0.005
 JUMP = 1.5  # × the first loss, after an update
 JUMP_BY_ONE_UPDATE = 10.0  # × the first loss where no update ratio was measured
 ILL_FROM_THE_START = 3.0  # × chance: what stays poor after such a first loss is the initialization's doing
+ROSE = 1.02  # × the first loss and chance: tiny weights move by their whole size, and nothing is thrown about
 STEADY = 1.05  # × what always answering with the mean label gives
 EARLY_ROWS = 10
 HAD_LEARNED = 0.5  # of the first loss, as the mean of a block of rows
@@ -59,6 +60,8 @@ def judge(facts: Facts) -> Finding | None:
     """A loss that is lost, or jumped and stayed poor, after updates far above 1e-3 of the weights."""
     loss, now = facts.curve("train/loss"), progress(facts)
     row = divergence(facts)
+    if row is not None and climbs_on_purpose(facts):
+        return None
     if row is not None:
         return _diverged(facts, loss, row)
     if now.stuck:
@@ -173,12 +176,13 @@ def _thrown_about(loss: Curve, now: Progress, kick: Kick) -> bool:
     peak = np.nanmax(loss.values[np.isfinite(loss.values)])
     if now.start > ILL_FROM_THE_START * now.chance:
         return False
-    jumped = peak > JUMP * max(now.start, now.chance if math.isfinite(now.chance) else 0.0)
+    begin = max(now.start, now.chance if math.isfinite(now.chance) else 0.0)
+    jumped, rose = peak > JUMP * begin, peak > ROSE * begin
     fell_back = running_median(loss.values, BLOCK_ROWS).min() < BETTER_BEFORE * now.now
     as_good_as_guessing = now.at_guess and now.now < STEADY * now.guess  # what is thrown about is worse
     return (
-        kick.largest > FAR_TOO_LARGE
-        or (kick.early > LARGE_FROM_THE_START and _highest(loss) > 0 and not as_good_as_guessing)
+        (kick.largest > FAR_TOO_LARGE and rose)
+        or (kick.early > LARGE_FROM_THE_START and rose and not as_good_as_guessing)
         or (jumped and kick.largest > TOO_LARGE)
         or (fell_back and kick.largest > LARGE_WHERE_IT_FELL_BACK and not as_good_as_guessing)
     )

@@ -25,6 +25,7 @@ BARELY_MOVES_AT_CHANCE = 0.05  # where all that was lost is what the first score
 STEPS_TO_JUDGE = 50
 STEPS_ARE_SMALL = 0.9  # share of the measured steps that have to be too small
 STILL_POOR = 0.7  # of chance; below, the network is good already and small steps may be meant
+HARDLY_ANY = 5e-5  # a twentieth of the usual size: a loss at chance has moved by its batches
 ACCURACY_MOVED = 0.03
 LONGEST_WARM_UP = 10_000  # steps, that of BERT and of the vision transformers
 ENOUGH_OF_A_TRAINING = 1000  # rows of a run without a plan that ended in its warm-up, which may have been a trial
@@ -45,7 +46,8 @@ def judge(facts: Facts) -> Finding | None:
     ratio = _at_the_present_rate(facts, ratio) if rises else ratio
     small = float((ratio.values < TOO_SMALL).mean())
     usual = level(ratio.values)
-    if small < STEPS_ARE_SMALL or not _barely_moves(facts, loss) or _good_already(facts, loss):
+    moves = not _barely_moves(facts, loss) and not (usual < HARDLY_ANY and progress(facts).stuck)
+    if small < STEPS_ARE_SMALL or moves or _good_already(facts, loss):
         return None
     return _warm_up_finding(facts, loss, usual) if rises else _finding(facts, loss, usual)
 

@@ -53,6 +53,8 @@ def judge(facts: Facts) -> Finding | None:
     step, value = int(loss.steps[row]), float(loss.values[row])
     finite = loss.values[np.isfinite(loss.values)]
     highest = float(finite.max()) if len(finite) else float("nan")
+    if _climbs_as_told(facts, finite, first):
+        return _climbing(loss, step, first, value)
     found = origin_at(facts, step)
     made_by_loss = found is not None and found.of_loss and found.direction in ("forward", "unknown")
     return Finding(
@@ -68,6 +70,29 @@ def judge(facts: Facts) -> Finding | None:
 
 def _blame(facts: Facts, step: int) -> str:
     return AT_ONCE if step == 0 and begins_at_the_start(facts) else USUALLY
+
+
+@remembered
+def climbs_on_purpose(facts: Facts) -> bool:
+    """Whether the optimizer was told to maximize a loss function of torch, which one minimizes."""
+    optimizer = facts.info.get("optimizer") or {}
+    return bool(optimizer.get("maximize")) and any(name.startswith("loss/") for name in facts.names)
+
+
+def _climbs_as_told(facts: Facts, finite: np.ndarray, first: float) -> bool:
+    return climbs_on_purpose(facts) and len(finite) > 0 and bool(finite[-1] > first)
+
+
+def _climbing(loss: Curve, step: int, first: float, value: float) -> Finding:
+    return Finding(
+        "error",
+        f"The loss is {number(value)} at step {step}{_beginning(step, first)}: the optimizer was made with "
+        "maximize=True, so that each step climbs instead of descending.",
+        first_step=step,
+        last_step=int(loss.steps[-1]),
+        evidence={"first_loss": first, "loss": value},
+        remedies=(Remedy("Leave out maximize=True, or give backward() the negative of the loss."),),
+    )
 
 
 def _beginning(step: int, first: float) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from convdebug.rules.curves import level, number
-from convdebug.rules.facts import Facts
+from convdebug.rules.facts import Curve, Facts
 from convdebug.rules.remedies import lower_rate
 from convdebug.rules.rule import Finding, Rule, known
 from convdebug.rules.training import accuracy, first_loss, progress
@@ -20,6 +20,9 @@ LEAST_TURNS = 0.25  # of the blocks: it goes up and down, not once up or down
 NO_PROGRESS = 0.97  # the last quarter against the one before
 STILL_HIGH = 0.2  # of the first loss: below, swings are those of a small number
 SOLVED = 0.9  # training accuracy
+CLOSE_TO_ONE = 0.99  # momentum
+BLOCKS_OF_A_RUN = 10
+HAD_FALLEN, CARRIED = 0.7, 1.5  # of the first loss; × the lowest mean of a block
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,9 @@ class Swing:
 def judge(facts: Facts) -> Finding | None:
     """Means over blocks of rows that go up and down far more than their own noise, and lead nowhere."""
     loss, first = facts.curve("train/loss"), first_loss(facts)
+    carried = _carried_away(facts, loss, first)
+    if carried is not None:
+        return carried
     swing = _swing(loss.values, _width(facts))
     _, right = accuracy(facts)
     if swing is None or not math.isfinite(first) or right > SOLVED or swing.high < STILL_HIGH * abs(first):
@@ -58,6 +64,30 @@ def judge(facts: Facts) -> Finding | None:
             lower_rate(facts),
             Remedy("Less momentum, larger batches, or a rate that decays; shuffle the data."),
         ),
+    )
+
+
+def _carried_away(facts: Facts, loss: Curve, first: float) -> Finding | None:
+    """With a momentum close to one: a loss that fell well below its first and has risen far from there again."""
+    momentum = (facts.info.get("optimizer") or {}).get("momentum") or 0.0
+    rows = len(loss) // BLOCKS_OF_A_RUN
+    if not momentum > CLOSE_TO_ONE or rows < 5 or not np.isfinite(loss.values).all():
+        return None
+    means = np.array([part.mean() for part in np.array_split(loss.values, BLOCKS_OF_A_RUN)])
+    best = int(np.argmin(means))
+    if not 0 < means[best] < HAD_FALLEN * first or not means[best + 1 :].max(initial=0.0) > CARRIED * means[best]:
+        return None
+    highest = best + 1 + int(np.argmax(means[best + 1 :]))
+    step = int(loss.steps[best * rows])
+    return Finding(
+        "warning",
+        f"The loss had fallen from {number(first)} to {number(means[best])} about step {step}, and rose to "
+        f"{number(means[highest])} again. With a momentum of {momentum:g} each gradient goes on moving the weights for "
+        f"{number(1 / (1 - momentum))} steps: they are carried through the valley and up its other side.",
+        first_step=step,
+        last_step=int(loss.steps[-1]),
+        evidence=known(low=means[best], high=means[highest], first_loss=first, momentum=momentum),
+        remedies=(Remedy("A momentum of 0.9, or 0.99 with a rate ten times lower."), lower_rate(facts)),
     )
 
 

@@ -18,12 +18,19 @@ FLAT = 0.01  # of what is left of the loss
 TIMES_NOISE = 3.0
 POOR = 0.4  # of the way from chance to 1
 RISING = 0.02  # of the training accuracy, over the flat half
+BOUNDS = {"Tanh": (-1.0, 1.0), "Sigmoid": (0.0, 1.0), "Softmax": (0.0, 1.0), "Hardsigmoid": (0.0, 1.0)}
+BEYOND = 0.25  # of what lies between its bounds: labels beyond by less are noise
+LEAST_ROWS = 3
+OUT_OF_REACH = 1.5  # × the loss of always answering with the mean label
 STILL_LEARNING = 0.1  # the rate against its largest: below, a standstill is the schedule's
 
 
 def judge(facts: Facts) -> Finding | None:
     """The second half of a run that learned something: flat beyond its noise, poor, at a rate that is not small."""
     loss, now = facts.curve("train/loss"), progress(facts)
+    far = _beyond_its_activation(facts) or _out_of_reach(facts)
+    if far is not None:
+        return far
     half = len(loss) // 2
     batch = facts.info.get("batch_size") or LEAST_EXAMPLES
     if half < LEAST_STEPS / 2 or half * batch < LEAST_EXAMPLES or not now.learned or warming_up(facts):
@@ -46,6 +53,61 @@ def judge(facts: Facts) -> Finding | None:
             lower_rate(facts, least=5.0),
             Remedy("A larger network, or less regularization: look whether validation is equally poor."),
             Remedy("Momentum or Adam get across flat regions faster than plain descent."),
+        ),
+    )
+
+
+def _beyond_its_activation(facts: Facts) -> Finding | None:
+    """A regression whose answers come from a function that cannot give what the labels are."""
+    if facts.run.steps < LEAST_STEPS / 4 or progress(facts).guess != progress(facts).guess:
+        return None
+    for event in facts.events("loss-seen"):
+        producer, call = str(event.data.get("producer")), str(event.data.get("call"))
+        least, most = BOUNDS.get(producer, (-math.inf, math.inf))
+        low, high = (facts.curve(f"loss-input/{call}/{what}").finite().values for what in ("label_min", "label_max"))
+        if not math.isfinite(most) or len(low) < LEAST_ROWS or len(high) < LEAST_ROWS:
+            continue
+        room = BEYOND * (most - least)
+        if level(low) < least - room or level(high) > most + room:
+            return Finding(
+                "warning",
+                f"The outputs come from {producer}, which gives values between {least:g} and {most:g}, and the labels "
+                f"of a batch run from {number(level(low))} to {number(level(high))}: no training gets there, and the "
+                "closer it comes the less gradient passes.",
+                first_step=event.step or 0,
+                last_step=int(facts.curve("train/loss").steps[-1]),
+                evidence={"lowest_label": level(low), "highest_label": level(high)},
+                remedies=(
+                    Remedy("Leave out the activation after the last layer: a regression needs none."),
+                    Remedy("Or scale the labels into what it gives."),
+                ),
+            )
+    return None
+
+
+def _out_of_reach(facts: Facts) -> Finding | None:
+    """A regression that stands far above what the mean label gives: its answers do not reach the labels."""
+    loss, now = facts.curve("train/loss"), progress(facts)
+    half = len(loss) // 2
+    values = loss.values[half:]
+    if half < LEAST_STEPS / 4 or not now.now > OUT_OF_REACH * now.guess or warming_up(facts):
+        return None
+    if not np.isfinite(values).all() or not _is_flat(values) or now.now > now.start or not _rate_is_up(facts):
+        return None
+    low, high = (facts.curve(f"output/{what}").finite().values for what in ("min", "max"))
+    if not len(low) or not len(high):
+        return None
+    return Finding(
+        "warning",
+        f"Since step {int(loss.steps[half])} the loss stays at {number(now.now)}, and always answering with the mean "
+        f"label would give {number(now.guess)}. The outputs lie between {number(float(low.min()))} and "
+        f"{number(float(high.max()))}: they do not reach the labels.",
+        first_step=int(loss.steps[half]),
+        last_step=int(loss.steps[-1]),
+        evidence={"loss": now.now, "guess": now.guess, "lowest": float(low.min()), "highest": float(high.max())},
+        remedies=(
+            Remedy("Leave out the activation after the last layer, or scale the labels into what it gives."),
+            Remedy("Let the last layer have a bias; scale and center the labels."),
         ),
     )
 

@@ -24,12 +24,45 @@ def judge(facts: Facts) -> Finding | None:
     """Compare the norms of the first and the last layers' gradients over the recent steps."""
     now = progress(facts)
     if now.learned:
-        return None
+        return _cut_off(facts)
     for table in _candidates(facts):
         found = _falling(recent(table))
         if found is not None and (now.stuck or (_is_steep(found) and _is_lost(found))):
             return replace(_finding(table, found), remedies=_remedies(facts))
-    return None
+    return _cut_off(facts)
+
+
+def _cut_off(facts: Facts) -> Finding | None:
+    """The first layers' gradients were exactly 0 at every step while those behind them get theirs, learned or not.
+
+    Rectifiers let something pass on some examples; what passes nothing on any is made of steps.
+    """
+    table = weight_gradients(facts)
+    order = [name for layer in facts.info.get("layers") or [] for name in layer.get("parameters", ())]
+    names = [name for name in order if name in table.names]
+    if len(table) < PERSISTENT_ROWS or len(names) < 2:
+        return None
+    heights = {name: float(np.nan_to_num(table.values[:, table.names.index(name)], nan=1.0).max()) for name in names}
+    cut = next((place for place, name in enumerate(names) if heights[name] > 0), 0)
+    if not cut or not all(heights[name] > 0 for name in names[cut:]):
+        return None
+    layers = tuple(dict.fromkeys(name.rpartition(".")[0] or name for name in names[:cut]))
+    shown = ", ".join(layers[:3]) + (", …" if len(layers) > 3 else "")
+    return Finding(
+        "error",
+        f"The gradient of {shown} was exactly 0 at each of {len(table)} measured steps, while the layers from "
+        f"{names[cut].rpartition('.')[0] or names[cut]} on receive theirs: between them stands something with a "
+        "derivative of 0. The first layers stay as they were initialized.",
+        layer=layers[-1],
+        layers=layers,
+        first_step=int(table.steps[0]),
+        last_step=int(table.steps[-1]),
+        evidence={"first": 0.0, "last": heights[names[-1]]},
+        remedies=(
+            Remedy("Look for round, floor, sign, argmax, a comparison or a threshold behind these layers."),
+            Remedy("Use a smooth function in its place, or pass the gradient straight through."),
+        ),
+    )
 
 
 def _candidates(facts: Facts) -> list[Table]:
