@@ -65,7 +65,7 @@ class Mixing(Instrument):
 
     def _mixed(self, moment: Moment) -> tuple[float, str]:
         whole = len(tensors_in((moment.inputs, moment.keywords))[0])
-        count = min(whole, MOST_EXAMPLES)
+        count = min(whole - 1, MOST_EXAMPLES)  # fewer than there are: what answers for each example answers fewer
 
         def few(value: Tensor) -> Tensor:
             return value[:count].detach() if is_per_example(value, whole) else value.detach()
@@ -106,4 +106,4 @@ def _is_by_example(moment: Moment) -> bool:
         return False
     count = len(given[0])
     rows = all(is_per_example(each, count) for each in (answer, scores, labels))
-    return rows and count > 2 and labels.numel() == count and scores.shape[1:] != (count,)
+    return rows and count > 3 and labels.numel() == count and scores.shape[1:] != (count,)

@@ -75,7 +75,7 @@ def guess_loss(facts: Facts) -> float:
     if len(guesses) != 1 or (facts.info.get("loss") or {}).get("reduction", "mean") != "mean":
         return float("nan")
     values = facts.curve(guesses[0]).finite().values
-    return float(values.mean()) if len(values) >= ENOUGH_GUESSES else float("nan")
+    return level(values) if len(values) >= ENOUGH_GUESSES else float("nan")  # the middle one, as the loss now is
 
 
 def _stands_at(guess: float, now: float, values: np.ndarray) -> bool:
