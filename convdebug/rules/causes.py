@@ -211,6 +211,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "non-finite-update": ("loss-diverged",),
     "constant-output": ("initial-loss-off", "frozen-parameters", "loss-not-decreasing", "loss-plateau"),
     "frozen-parameters": ("loss-not-decreasing", "loss-plateau"),
+    "loss-plateau": ("loss-not-decreasing",),
     "initial-loss-off": (),
 }
 
@@ -259,6 +260,8 @@ def explains(cause: Diagnosis, consequence: Diagnosis) -> bool:
     """
     if cause.rule == "constant-output" and cause.first_step > 0:
         return False
+    if cause.rule == "loss-plateau" and not _is_built_in(cause):
+        return False
     if cause.rule == "inputs-not-centered" and not _is_far_off_center(cause):
         return False
     if cause.rule == "frozen-parameters" and cause.evidence.get("moving") != 0:
@@ -271,6 +274,11 @@ def explains(cause: Diagnosis, consequence: Diagnosis) -> bool:
     if lost is not None and _comes_of_lost_values(lost, consequence if lost is cause else cause):
         return lost is cause
     return consequence.rule in CAUSES.get(cause.rule, ())
+
+
+def _is_built_in(diagnosis: Diagnosis) -> bool:
+    """Whether a network can do no better as it is built: its last activation cannot give what the labels are."""
+    return diagnosis.rule == "loss-plateau" and "highest_label" in diagnosis.evidence
 
 
 def _is_far_off_center(diagnosis: Diagnosis) -> bool:
@@ -302,7 +310,7 @@ def arranged(diagnoses: Sequence[Diagnosis], groups: Mapping[str, str]) -> list[
     `groups` maps each rule's name to its group.
     """
     names = {diagnosis.rule for diagnosis in diagnoses if diagnosis.severity != "info"}
-    kept = [each for each in diagnoses if names.isdisjoint(RULED_OUT_BY.get(each.rule, ()))]
+    kept = [each for each in diagnoses if _is_built_in(each) or names.isdisjoint(RULED_OUT_BY.get(each.rule, ()))]
     caused = [replace(each, caused_by=_cause_of(each, kept)) for each in kept]
     ordered = list(_from_root_to_leaf(None, caused, groups))
     return ordered + [each for each in caused if each not in ordered]
