@@ -82,7 +82,9 @@ def _of_rest(facts: Facts, norms: Curve) -> Finding | None:
     first, start = level(data.values[:3]), level(rest.values[:3])
     if not start > first or not norms.values[-1] <= SHRUNK * norms.values[0]:
         return None
-    stayed = levels[-1] >= NOT_FALLEN * first and totals[-1] < TOTAL_FALLEN * (start + first)
+    stayed = levels[-1] >= NOT_FALLEN * float(np.fmin(first, _chance_of_the_function(facts))) and totals[
+        -1
+    ] < TOTAL_FALLEN * (start + first)
     far_below = level(rest.values[quarters[-1]]) > FAR_ABOVE * levels[-1]
     idle = levels[-1] >= (NOT_FALLEN if far_below else 1.0) * levels[1] and totals[-1] < TOTAL_FALLEN * totals[1]
     outweighed = level(rest.values[quarters[-1]]) > levels[-1] > STILL_HIGH * first
@@ -91,6 +93,12 @@ def _of_rest(facts: Facts, norms: Curve) -> Finding | None:
     words = f"At the start what is added to the loss function is {number(start)}, the loss function itself "
     pull = Pull(start / first, words + number(first))
     return _finding(facts, pull, norms, data, first, float(levels[-1]))
+
+
+def _chance_of_the_function(facts: Facts) -> float:
+    """ln C where what is added to is a cross entropy over C classes; else NaN."""
+    classes, part = facts.info.get("num_classes"), (facts.info.get("loss") or {}).get("part")
+    return math.log(classes) if classes and part in ("cross_entropy", "nll_loss") else math.nan
 
 
 def _heard_and_rest(facts: Facts) -> tuple[Curve, Curve]:
