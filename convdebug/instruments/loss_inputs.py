@@ -117,7 +117,7 @@ class LossInputs(Instrument):
             known = f"{name}.{count + 1}" if count else name
             made = producer_of(scores), softmax_axis(scores)
             self._calls.append((known, scores.detach(), labels.detach(), reduction, made))
-            if name in BINARY | OF_NUMBERS and reduction != "none" and not has_weights(name):
+            if name in BINARY | OF_NUMBERS and labels.dim() and reduction != "none" and not has_weights(name):
                 self._all_count.add(known)
 
     def record(self, moment: Moment) -> None:

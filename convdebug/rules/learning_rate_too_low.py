@@ -26,6 +26,7 @@ STEPS_TO_JUDGE = 50
 STEPS_ARE_SMALL = 0.9  # share of the measured steps that have to be too small
 STILL_POOR = 0.7  # of chance; below, the network is good already and small steps may be meant
 HARDLY_ANY = 5e-5  # a twentieth of the usual size: a loss at chance has moved by its batches
+NO_BETTER = 0.95  # × the loss of always answering with the mean label
 ACCURACY_MOVED = 0.03
 LONGEST_WARM_UP = 10_000  # steps, that of BERT and of the vision transformers
 ENOUGH_OF_A_TRAINING = 1000  # rows of a run without a plan that ended in its warm-up, which may have been a trial
@@ -46,7 +47,9 @@ def judge(facts: Facts) -> Finding | None:
     ratio = _at_the_present_rate(facts, ratio) if rises else ratio
     small = float((ratio.values < TOO_SMALL).mean())
     usual = level(ratio.values)
-    moves = not _barely_moves(facts, loss) and not (usual < HARDLY_ANY and progress(facts).stuck)
+    now = progress(facts)
+    nothing = usual < HARDLY_ANY and (now.stuck or now.now > NO_BETTER * now.guess)
+    moves = not _barely_moves(facts, loss) and not nothing
     if small < STEPS_ARE_SMALL or moves or _good_already(facts, loss):
         return None
     return _warm_up_finding(facts, loss, usual) if rises else _finding(facts, loss, usual)

@@ -10,7 +10,7 @@ from convdebug_sessions import Remedy
 
 LEAST_STEPS = 200
 LEAST_EXAMPLES = 6000  # seen by the network: small batches need more steps
-FEWER = 0.5  # of both, in a run that has ended where guessing would have brought it
+FEWER = 0.5  # of these examples, in a run that has ended where guessing would have brought it
 AT_CHANCE = 0.98  # of what guessing gives
 SHARE_OF_PLAN = 0.1
 MOVED = 0.01  # of the first loss
@@ -25,7 +25,6 @@ def judge(facts: Facts) -> Finding | None:
     share = FEWER if ended and (now.at_guess or now.now > AT_CHANCE * now.chance) else 1.0
     if len(loss) * (facts.info.get("batch_size") or LEAST_EXAMPLES) < share * LEAST_EXAMPLES:
         return None
-    needed *= share
     if len(loss) < needed or not now.stuck or not math.isfinite(now.now) or not begins_at_the_start(facts):
         return None
     if facts.info.get("adversarial"):
@@ -33,7 +32,7 @@ def judge(facts: Facts) -> Finding | None:
     if _fallen(loss.values, now) or warming_up(facts):
         return None
     return Finding(
-        "error" if len(loss) >= LEAST_STEPS else "warning",
+        "error",
         f"The loss is {number(now.now)} after {len(loss)} steps, it began at {number(now.start)}: no "
         f"progress{_chance(now)}. Something keeps the network from learning at all.",
         first_step=int(loss.steps[0]),
@@ -64,7 +63,7 @@ RULE = Rule(
     name="loss-not-decreasing",
     title="Loss does not decrease",
     group="updates",
-    severities=("error", "warning"),
+    severities=("error",),
     meaning="Since the first step the loss has made no progress beyond its scatter. Whatever else is found in this "
     "run is probably the reason.",
     causes="A rate that is far too low or too high, vanishing gradients, dead units, labels that do not belong to the "
@@ -72,6 +71,6 @@ RULE = Rule(
     remedies="Overfit 20 examples; sweep the learning rate; compare the loss on real and on zeroed inputs.",
     source=f'Lecture, "Monitor and visualize the loss curve". Less than {MOVED:.0%} and {TIMES_NOISE:g} times the '
     f"scatter after {LEAST_STEPS} steps and {SHARE_OF_PLAN:.0%} of the plan; of a regression what always answering "
-    f"with the mean label gives, for a quarter of the run. A warning after {FEWER:.0%} of that, once the run is over.",
+    "with the mean label gives, for a quarter of the run.",
     judge=judge,
 )

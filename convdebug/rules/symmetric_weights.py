@@ -34,8 +34,9 @@ def _began_alike(facts: Facts) -> Finding | None:
     similarity = facts.table("unit", "similarity")
     if len(similarity) < 2 or similarity.steps[0] != 0 or not begins_at_the_start(facts):
         return None
-    first, layers = similarity.values[0], [each["name"] for each in facts.info.get("layers") or []]
-    alike = [name for name, share in zip(similarity.names, first, strict=True) if share == 1 and name != _last(layers)]
+    layers = [each["name"] for each in facts.info.get("layers") or []]
+    shares = zip(similarity.names, similarity.values[0], similarity.values[-1], strict=True)
+    alike = [name for name, first, now in shares if first == 1 and now < SIMILAR and name != _last(layers)]
     if not alike or not layers:
         return None
     return Finding(

@@ -77,13 +77,15 @@ def test_the_guess_is_that_of_the_loss_function(tmp_path):
     assert recorded("l1_loss") == pytest.approx((2 / torch.pi) ** 0.5, abs=0.1)
 
 
-def test_sooner_than_usual_a_run_that_has_ended_at_chance_has_learned_nothing(tmp_path):
-    shuffled = {"loss_of": "cross_entropy", "labels": lambda inputs: classes_of(inputs)[torch.randperm(len(inputs))]}
-    layers = (nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 4))
-    short = trained(tmp_path / "short.convdebug", net(*layers), steps=120, **shuffled)
-    assert short["loss-not-decreasing"].severity == "warning"
-    shorter = trained(tmp_path / "shorter.convdebug", net(*layers), steps=60, **shuffled)
-    assert "loss-not-decreasing" not in shorter
+def test_a_run_of_few_examples_that_ends_at_chance_has_learned_nothing(tmp_path):
+    def said(name, batch, steps):
+        shuffled = {"loss_of": "cross_entropy", "labels": lambda inputs: classes_of(inputs)[torch.randperm(batch)]}
+        layers = (nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 4))
+        return trained(tmp_path / f"{name}.convdebug", net(*layers), batch=batch, steps=steps, **shuffled)
+
+    assert said("few", 16, 200)["loss-not-decreasing"].severity == "error"
+    assert "loss-not-decreasing" not in said("fewer", 8, 200)
+    assert "loss-not-decreasing" not in said("short", 32, 120)
 
 
 # outputs and labels
