@@ -27,6 +27,7 @@ from .predictions import Predictions
 from .received import Received
 from .similarity import Similarity
 from .sync import Sync
+from .trained_on import TrainedOn
 from .unregistered import Unregistered
 from .updates import Updates, WeightHistograms
 from .workers import Workers
@@ -62,6 +63,7 @@ INSTRUMENTS: list[type[Instrument]] = [
     Clipping,
     Graphs,
     Examples,
+    TrainedOn,
     Workers,
     Dropout,
     Sync,

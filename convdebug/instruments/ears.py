@@ -286,6 +286,8 @@ class Ears:
             self.scene.evaluating(True)
         self.evaluations.begins(inputs)
         self.held_out.evaluation_begins(inputs, self.moment.step)
+        if self.scene.unrecorded is not None:
+            self.scene.unrecorded(self.moment.step, inputs, self.evaluations)
 
     @harmless
     def _evaluated(self, output: Any) -> None:

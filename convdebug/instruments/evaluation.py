@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .accuracy import right_and_known
 from .anatomy import first_tensor
+from .evaluated import Whence
 from .fetching import Fetched, Source, base_of, labels_among, shares_memory, tensors_in
 from .findings import Amount, Findings, amount, count_equal, per_example
 from .instrument import Moment
@@ -77,7 +78,9 @@ class Evaluations:
         self._pass: Pass | None = None
         self._sources: list[Source] = []
         self._trained_on: Source = None
-        self._fetched = 0
+        self._fetched = self._evaluated = 0  # batches up to the last pass of training, and up to that of an evaluation
+        self._trained = False
+        self._by_hand = False  # a batch to train on came from no loader: the last one fetched may be for validation
         self._left_out = 0  # examples of passes that were left out since training went on
         self._trained_shape: torch.Size | None = None
         self._trained_tensor: weakref.ref[Tensor] | None = None
@@ -102,13 +105,16 @@ class Evaluations:
         given = inputs[0]
         plain = given and type(given[0]) is Tensor and given[0].is_floating_point()
         tensor = given[0] if plain else first_tensor(inputs)
+        if tensor is None:  # words, as numbers
+            tensor = next(iter(tensors_in(list(inputs))), None)
         if tensor is not None:
             base = base_of(tensor)
             if self._trained_tensor is None or self._trained_tensor() is not base:
                 self._trained_tensor = weakref.ref(base)
             self._trained_shape = tensor.shape
-        self._fetched = Fetched.count
-        if Fetched.source is not None:
+        self._by_hand = self._by_hand or (self._trained and Fetched.count == self._fetched)
+        self._trained, self._fetched = True, Fetched.count
+        if Fetched.source is not None and not (self._by_hand and self._fetched == self._evaluated):
             self._trained_on = Fetched.source
 
     def training_is(self, moment: Moment) -> None:
@@ -152,6 +158,7 @@ class Evaluations:
     def begins(self, inputs: Any) -> None:
         """The model is given a batch while no gradients are recorded."""
         self._end_pass()
+        self._evaluated = Fetched.count
         if self.silent:
             return
         tensor = first_tensor(inputs)
@@ -166,6 +173,17 @@ class Evaluations:
         )
         if self._pass.left_out:
             self._left_out += self._pass.examples
+
+    def whence(self, given: list[Tensor]) -> Whence | None:
+        """Where a batch comes from that is given without recorded gradients; None if it may be of the training data."""
+        for each in given:
+            if self._is_trained_on(each) or self._is_trained_tensor(each) or self._looks_trained_on(each):
+                return None
+        if is_recalibrating():
+            return None
+        if Fetched.count <= self._fetched or Fetched.source is None:
+            return Whence()
+        return Whence(Fetched.source, self._trained_on is None or Fetched.source[0] != self._trained_on[0])
 
     def saw_forward(self, output: Any) -> None:
         """The model has answered; a loss that was heard since `begins` was computed by the model itself."""
@@ -269,6 +287,9 @@ class Evaluations:
     def _is_trained_on(self, tensor: Tensor | None) -> bool:
         if Fetched.count > self._fetched:
             return Fetched.source == self._trained_on
+        return self._is_trained_tensor(tensor)
+
+    def _is_trained_tensor(self, tensor: Tensor | None) -> bool:
         trained = self._trained_tensor() if self._trained_tensor is not None else None
         return tensor is not None and trained is not None and base_of(tensor) is trained
 

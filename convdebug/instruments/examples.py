@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from .anatomy import first_tensor
+from .fingerprints import Fingerprints, keys_in
 from .hook import Hook
 from .instrument import Instrument, Moment, Scene
 from .probe import is_probing
@@ -18,30 +18,6 @@ from .table import Table
 SERIES = ("examples/validation", "examples/shared")
 MOST_VALIDATION = 2000
 MOST_TRAINING = 200_000
-VALUES = 512
-"""So many values of an example, spread evenly over it, make its fingerprint."""
-WORDS = 3
-BITS = 20
-"""A fingerprint is three numbers of 20 bits, which float32 holds exactly."""
-
-
-class Fingerprints:
-    """Fingerprints (N, 3) of examples (N, …): sums of their bits times fixed random numbers, modulo 2^20."""
-
-    def __init__(self) -> None:
-        self._factors: Tensor | None = None
-
-    def of(self, examples: Tensor) -> Tensor:
-        """Equal examples have equal fingerprints; different ones differ but for one pair in 10^18."""
-        rows = examples.detach().flatten(1)
-        rows = rows[:, :: max(1, rows.shape[1] // VALUES)].to(torch.float32).contiguous().view(torch.int32)
-        factors = self._factors
-        if factors is None or factors.shape[1] != rows.shape[1] or factors.device != rows.device:
-            source = torch.Generator().manual_seed(11)
-            factors = torch.randint(1, 2**30, (WORDS, rows.shape[1]), generator=source).to(rows.device)
-            self._factors = factors
-        sums = (rows.to(torch.int64)[:, None, :] * factors[None]).sum(2)
-        return (sums >> 33).remainder(2**BITS)
 
 
 class Examples(Instrument):
@@ -61,8 +37,8 @@ class Examples(Instrument):
         self.known = scene.info.get("source") in ("builtin", "target")
         self.needs_root = self.known
         self._fingerprints = Fingerprints()
-        self._training: set[bytes] = set()
-        self._validation: set[bytes] = set()
+        self._training: set[int] = set()
+        self._validation: set[int] = set()
         self._last: tuple[int, int] = (0, 0)
         self._step = 0
         self._hook = scene.model.register_forward_pre_hook(Hook(self._enter), with_kwargs=True) if self.known else None
@@ -91,12 +67,12 @@ class Examples(Instrument):
             self._step += 1
             self._tell()
 
-    def _take(self, inputs: Any, use: Callable[[list[bytes]], None]) -> None:
+    def _take(self, inputs: Any, use: Callable[[list[int]], None]) -> None:
         tensor = first_tensor(inputs)
         if tensor is None or tensor.dim() < 2 or tensor.numel() == 0 or tensor.device != self.scene.device:
             return
-        prints = self._fingerprints.of(tensor)
-        self.scene.readback.put(prints.reshape(-1), lambda row: use(_keys(row)))
+        prints = self._fingerprints.of([tensor])
+        self.scene.readback.put(prints.reshape(-1), lambda row: use(keys_in(row)))
 
     def _tell(self) -> None:
         """A row when there is something new to say."""
@@ -104,7 +80,3 @@ class Examples(Instrument):
         if found != self._last:
             self._last = found
             self.table.append(self._step, SERIES, found)
-
-
-def _keys(row: np.ndarray) -> list[bytes]:
-    return [words.tobytes() for words in row.reshape(-1, WORDS).astype(np.int32)]

@@ -23,6 +23,8 @@ class Fetched:
     batch: Any = None
     source: Source = None
     count: int = 0
+    rounds: int = 0
+    """How often a DataLoader has begun to hand out batches."""
 
 
 def listen_to_loaders(user: object) -> None:
@@ -48,6 +50,7 @@ def _wrapped(original: Any) -> Any:
         batch = original(iterator)
         Fetched.batch, Fetched.source = batch, source_of(iterator)
         Fetched.count += 1
+        Fetched.rounds += getattr(iterator, "_num_yielded", 1) == 1
         return batch
 
     return __next__

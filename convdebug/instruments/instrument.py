@@ -16,6 +16,8 @@ from .timeline import Timeline
 if TYPE_CHECKING:
     from convdebug_sessions import RunRecorder
 
+    from .evaluation import Evaluations
+
 
 @dataclass
 class Scene:
@@ -37,6 +39,8 @@ class Scene:
     gradient_marks: GradientMarks = field(default_factory=GradientMarks)
     evaluating: Callable[[bool], None] | None = None
     """Told with True as a pass without recorded gradients begins, and with False as it ends."""
+    unrecorded: Callable[[int, Any, Evaluations], None] | None = None
+    """Told the step and each batch that is given without recorded gradients, and whom to ask where that comes from."""
     aside: Callable[[int, Any], None] | None = None
     """Told the step and each answer with a graph that the step hardly trains on: in evaluation mode, or after it."""
 
@@ -72,6 +76,8 @@ class Moment:
     step: int
     inputs: tuple[Any, ...] | None = None
     keywords: dict[str, Any] = field(default_factory=dict)
+    given_last: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+    """Inputs and keywords of the last forward pass with recorded gradients."""
     output: Any = None
     scores: Tensor | None = None
     labels: Tensor | None = None

@@ -143,6 +143,7 @@ class Root:
         if moment.inputs is None:
             moment.inputs, moment.keywords = inputs, keywords
             moment.forward_at = self.clock()
+        moment.given_last = inputs, keywords
         if moment.timeline is not None:
             moment.timeline.start("forward")
 

@@ -6,6 +6,7 @@ from convdebug.rules.curves import number
 from convdebug.rules.facts import Facts
 from convdebug.rules.inputs import are_no_data
 from convdebug.rules.rule import Finding, Rule
+from convdebug.rules.seen_in_training import LEAST_SEEN, SEEN, seen_in_training
 from convdebug_sessions import Remedy
 
 OVERLAP = 0.01  # of the validation examples
@@ -22,12 +23,31 @@ MANY_COPIES = 0.05  # of the training examples
 def judge_overlap(facts: Facts) -> Finding | None:
     """Validation examples that were trained on: counted by the check `data`, or seen while training."""
     shared, seen, step = max(_counted(facts), _met(facts), key=lambda found: found[0] / max(1.0, found[1]))
-    if seen == 0 or shared <= OVERLAP * seen or shared < LEAST_SHARED:
+    if seen == 0:
+        return _in_evaluations(facts)
+    if shared <= OVERLAP * seen or shared < LEAST_SHARED:
         return None
+    text = f"{shared:.0f} of {seen:.0f} validation examples ({shared / seen:.1%}) stand in the training data too, value"
+    return _overlap(f"{text} for value.", shared, seen, step)
+
+
+def _in_evaluations(facts: Facts) -> Finding | None:
+    """Where no target says which data are for validation, and not all training examples are known."""
+    part = seen_in_training(facts)
+    if part is None:
+        return None
+    text = (
+        f"Of {part.different} examples that were looked at in the evaluation before step {part.step}, at least "
+        f"{part.trained} ({part.share:.1%}) had been trained on, value for value; only {part.kept} training examples "
+        "are known."
+    )
+    return _overlap(text, part.trained, part.different, part.step)
+
+
+def _overlap(text: str, shared: float, seen: float, step: int) -> Finding:
     return Finding(
         "warning",
-        f"{shared:.0f} of {seen:.0f} validation examples ({shared / seen:.1%}) stand in the training data too, value "
-        "for value. Validation then measures memory, not what was learned.",
+        f"{text} Validation then measures memory, not what was learned.",
         last_step=step,
         evidence={"shared": shared, "share": shared / seen, "examined": seen},
         remedies=(
@@ -143,8 +163,10 @@ OVERLAP_RULE = Rule(
     "neighbouring frames of a video.",
     remedies="Split first and once, by source; remove duplicates; fix the seed of the split.",
     source='Lecture, "Cross-validation strategy": what is tuned on must not be trained on. More than '
-    f"{OVERLAP:.0%} of the validation examples, and {LEAST_SHARED} at least, by checksum of all their values; while "
-    "training, augmented copies are not recognized.",
+    f"{OVERLAP:.0%} of the validation examples, and {LEAST_SHARED} at least, by checksum of all their values; in a "
+    f"loop of one's own, where only the training examples of measured steps are known, at least {SEEN:.0%} and "
+    f"{LEAST_SEEN} of those looked at in an evaluation, and no evaluation of clean data. While training, augmented "
+    "copies are not recognized.",
     judge=judge_overlap,
 )
 

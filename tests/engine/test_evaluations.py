@@ -175,6 +175,25 @@ def test_a_pass_over_the_training_data_is_no_evaluation(tmp_path: Path) -> None:
         assert not [name for name in session.series_names() if name.startswith("val")]
 
 
+def test_every_evaluation_by_a_loader_is_heard_where_training_batches_come_from_none(tmp_path: Path) -> None:
+    model = classifier()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    path, told = tmp_path / "s.convdebug", []
+    with convdebug.watch(model, optimizer, session=path) as watched:
+        for _ in range(3):
+            model.train()
+            for chosen in torch.randperm(60).split(20):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x[chosen]), y[chosen]).backward()
+                optimizer.step()
+                watched.step()
+            model.eval()
+            with torch.no_grad():
+                told.append(gathered_loss(model, DataLoader(HELD_OUT, batch_size=60)))
+    with Session.open(path) as session:
+        assert session.series("val/loss")[1].tolist() == pytest.approx(told)
+
+
 def test_recomputing_the_statistics_of_batch_norm_is_no_evaluation(tmp_path: Path) -> None:
     model = classifier()
 

@@ -192,9 +192,9 @@ def test_the_same_batch_is_judged_without_dropout(tmp_path):
 def test_fingerprints_tell_examples_apart_and_know_them_again():
     examples = torch.randint(0, 2, (300, 1, 8, 8), generator=torch.Generator().manual_seed(0)).float()
     prints = Fingerprints()
-    found = {tuple(row) for row in prints.of(examples).tolist()}
+    found = {tuple(row) for row in prints.of([examples]).tolist()}
     assert len(found) == len({tuple(row) for row in examples.flatten(1).tolist()})
-    assert torch.equal(prints.of(examples.flip(0)), prints.of(examples).flip(0))
+    assert torch.equal(prints.of([examples.flip(0)]), prints.of([examples]).flip(0))
 
 
 class Noisy(Dataset):
