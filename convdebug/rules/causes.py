@@ -198,6 +198,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
         "loss-plateau",
         "underfitting",
     ),
+    "underfitting": ("loss-not-decreasing", "loss-plateau"),
     "train-val-overlap": ("validation-better-than-train",),
     "non-finite-activation": ("non-finite-gradient", "loss-diverged"),
     "non-finite-gradient": ("constant-output", "loss-diverged", "steps-skipped"),
@@ -245,10 +246,13 @@ def explains(cause: Diagnosis, consequence: Diagnosis) -> bool:
     A layer that is dead altogether, though something reaches it, hides the input from all behind it: there the table's
     order of `input-ignored` and `dead-relu` is the other way round. Where the output is the same for every example from
     the first step on, the values are lost before any gradient is: that is no work of a gradient that is missing, nor
-    of units of which some are not dead; of what never changes a rectifier lets all pass or nothing.
+    of units of which some are not dead; of what never changes a rectifier lets all pass or nothing. The way in which
+    a network is built comes of nothing; a single unit that has to tell all classes saturates.
     """
-    if cause.rule == "constant-output" and cause.first_step > 0:
+    if (cause.rule == "constant-output" and cause.first_step > 0) or _is_built_in(consequence):
         return False
+    if _is_built_in(cause) and consequence.rule == "saturated-units":
+        return len(consequence.layers) == 1
     dead = next((each for each in (cause, consequence) if each.rule == "dead-relu"), None)
     if dead is not None and {cause.rule, consequence.rule} == {"dead-relu", "input-ignored"}:
         hides = dead.evidence.get("dead", 0.0) == 1.0 and dead.evidence.get("deviation_before", 0.0) > 0
@@ -257,6 +261,11 @@ def explains(cause: Diagnosis, consequence: Diagnosis) -> bool:
     if lost is not None and _comes_of_lost_values(lost, consequence if lost is cause else cause):
         return lost is cause
     return consequence.rule in CAUSES.get(cause.rule, ())
+
+
+def _is_built_in(diagnosis: Diagnosis) -> bool:
+    """Whether a network can do no better by its shape, whatever else ails its training."""
+    return diagnosis.rule == "underfitting" and diagnosis.severity != "info"
 
 
 def _is_lost_from_the_start(diagnosis: Diagnosis) -> bool:
@@ -284,7 +293,7 @@ def arranged(diagnoses: Sequence[Diagnosis], groups: Mapping[str, str]) -> list[
     `groups` maps each rule's name to its group.
     """
     names = {diagnosis.rule for diagnosis in diagnoses if diagnosis.severity != "info"}
-    kept = [each for each in diagnoses if names.isdisjoint(RULED_OUT_BY.get(each.rule, ()))]
+    kept = [each for each in diagnoses if _is_built_in(each) or names.isdisjoint(RULED_OUT_BY.get(each.rule, ()))]
     caused = [replace(each, caused_by=_cause_of(each, kept)) for each in kept]
     ordered = list(_from_root_to_leaf(None, caused, groups))
     return ordered + [each for each in caused if each not in ordered]

@@ -92,8 +92,29 @@ def test_every_diagnosis_that_is_kept_appears_once():
     everything = [diagnosis(rule.name, rule.severities[0]) for rule in RULES]
     found = [rule for rule, _ in order(*everything)]
     assert len(found) == len(set(found))
-    ruled_out = {"learning-rate-too-low", "underfitting", "loss-not-decreasing", "loss-plateau", "loss-oscillating"}
+    ruled_out = {"learning-rate-too-low", "loss-not-decreasing", "loss-plateau", "loss-oscillating"}
     assert set(GROUPS_OF_RULES) - set(found) == ruled_out
+
+
+def test_underfitting_by_the_curves_is_ruled_out_by_a_worse_one_and_underfitting_by_the_shape_explains_it():
+    low, flat = diagnosis("learning-rate-too-low", "warning"), diagnosis("loss-plateau", "warning")
+    assert "underfitting" not in dict(order(diagnosis("underfitting", "info"), low))
+    assert order(diagnosis("underfitting", "warning"), flat) == [
+        ("underfitting", None),
+        ("loss-plateau", "underfitting"),
+    ]
+
+
+@pytest.mark.parametrize(("layers", "cause"), [(("act",), "underfitting"), (("act1", "act2"), None)])
+def test_a_single_unit_for_many_classes_explains_that_it_saturates(layers, cause):
+    saturated = replace(diagnosis("saturated-units", "warning", 30), layers=layers)
+    assert dict(order(saturated, diagnosis("underfitting", "warning")))["saturated-units"] == cause
+
+
+def test_how_a_network_is_built_comes_of_nothing():
+    twice = diagnosis("double-softmax", "warning")
+    assert dict(order(diagnosis("underfitting", "warning"), twice))["underfitting"] is None
+    assert dict(order(diagnosis("underfitting", "info"), twice))["underfitting"] == "double-softmax"
 
 
 @pytest.mark.parametrize(
