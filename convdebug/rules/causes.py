@@ -13,6 +13,8 @@ CAUSES: dict[str, tuple[str, ...]] = {
         "non-finite-update",
         "loss-diverged",
         "exploding-gradient",
+        "constant-output",
+        "steps-skipped",
     ),
     "non-finite-labels": ("non-finite-gradient", "loss-diverged", "exploding-gradient"),
     "label-out-of-range": (
@@ -217,6 +219,7 @@ RULED_OUT_BY: dict[str, tuple[str, ...]] = {
         "saturated-units",
         "learning-rate-too-high",
         "loss-diverged",
+        "input-ignored",
     ),
     "underfitting": (
         "learning-rate-too-low",
@@ -239,6 +242,19 @@ WITHOUT_ONSET = ("loss-not-decreasing", "loss-plateau")  # seen from the start, 
 SLACK_STEPS = 20  # an onset is known no better than instruments and medians allow
 
 
+OF_EMPTY_INPUTS = (
+    "splits-differ-in-scale",
+    "labels-unrelated-to-inputs",
+    "no-gradient",
+    "symmetric-weights",
+    "vanishing-activations",
+    "learning-rate-too-high",
+    "loss-oscillating",
+    "underfitting",
+)
+"""What comes of inputs that show nothing, beside what comes of inputs that are ignored."""
+
+
 def explains(cause: Diagnosis, consequence: Diagnosis) -> bool:
     """Whether the table says that one leads to the other.
 
@@ -246,11 +262,14 @@ def explains(cause: Diagnosis, consequence: Diagnosis) -> bool:
     A layer that is dead altogether, though something reaches it, hides the input from all behind it: there the table's
     order of `input-ignored` and `dead-relu` is the other way round. Where the output is the same for every example from
     the first step on, the values are lost before any gradient is: that is no work of a gradient that is missing, nor
-    of units of which some are not dead; of what never changes a rectifier lets all pass or nothing. The way in which
-    a network is built comes of nothing; a single unit that has to tell all classes saturates.
+    of units of which some are not dead; of what never changes a rectifier lets all pass or nothing. The shape of a
+    network and inputs in which there is nothing to see come of nothing. A single unit that has to tell all classes
+    saturates.
     """
-    if (cause.rule == "constant-output" and cause.first_step > 0) or _is_built_in(consequence):
+    if (cause.rule == "constant-output" and cause.first_step > 0) or _comes_of_nothing(consequence):
         return False
+    if _is_of_empty_inputs(cause):
+        return consequence.rule in (*OF_EMPTY_INPUTS, *CAUSES["input-ignored"])
     if _is_built_in(cause) and consequence.rule == "saturated-units":
         return len(consequence.layers) == 1
     dead = next((each for each in (cause, consequence) if each.rule == "dead-relu"), None)
@@ -263,9 +282,18 @@ def explains(cause: Diagnosis, consequence: Diagnosis) -> bool:
     return consequence.rule in CAUSES.get(cause.rule, ())
 
 
+def _comes_of_nothing(diagnosis: Diagnosis) -> bool:
+    return _is_built_in(diagnosis) or _is_of_empty_inputs(diagnosis)
+
+
 def _is_built_in(diagnosis: Diagnosis) -> bool:
     """Whether a network can do no better by its shape, whatever else ails its training."""
     return diagnosis.rule == "underfitting" and diagnosis.severity != "info"
+
+
+def _is_of_empty_inputs(diagnosis: Diagnosis) -> bool:
+    """Whether the inputs show nothing before the network has seen them."""
+    return diagnosis.rule == "input-ignored" and "input" in diagnosis.evidence
 
 
 def _is_lost_from_the_start(diagnosis: Diagnosis) -> bool:

@@ -161,6 +161,29 @@ def test_no_diagnosis_is_lost_where_causes_go_round():
     assert {rule for rule, _ in found} == {"input-ignored", "constant-output", "no-gradient"}
 
 
+@pytest.mark.parametrize(
+    "rule",
+    ["constant-output", "no-gradient", "loss-not-decreasing", "frozen-parameters", "dead-relu", "symmetric-weights",
+     "learning-rate-too-high", "splits-differ-in-scale", "vanishing-activations"],
+)  # fmt: skip
+def test_inputs_in_which_there_is_nothing_to_see_come_before_what_comes_of_them(rule):
+    empty = replace(diagnosis("input-ignored"), evidence={"input": 0.0, "varies": 0.0})
+    dead = {"dead": 1.0, "deviation_before": 0.1} if rule == "dead-relu" else {}
+    assert order(replace(diagnosis(rule), evidence=dead), empty) == [("input-ignored", None), (rule, "input-ignored")]
+
+
+def test_a_low_rate_is_not_blamed_for_inputs_that_are_ignored():
+    assert order(diagnosis("learning-rate-too-low", "warning"), diagnosis("input-ignored")) == [("input-ignored", None)]
+
+
+@pytest.mark.parametrize(
+    "rule", ["loss-diverged", "non-finite-activation", "non-finite-gradient", "constant-output", "steps-skipped"]
+)
+def test_inputs_that_are_no_numbers_explain_what_comes_of_them(rule):
+    found = order(diagnosis(rule), diagnosis("non-finite-inputs"))
+    assert found == [("non-finite-inputs", None), (rule, "non-finite-inputs")]
+
+
 def test_inputs_that_hardly_differ_explain_an_output_that_hardly_does():
     found = order(diagnosis("constant-output"), diagnosis("inputs-not-scaled", "warning"))
     assert found == [("inputs-not-scaled", None), ("constant-output", "inputs-not-scaled")]
