@@ -261,10 +261,10 @@ def explains(cause: Diagnosis, consequence: Diagnosis) -> bool:
     An output explains something only if it was constant from the start; later it is a consequence itself.
     A layer that is dead altogether, though something reaches it, hides the input from all behind it: there the table's
     order of `input-ignored` and `dead-relu` is the other way round. Where the output is the same for every example from
-    the first step on, the values are lost before any gradient is: that is no work of a gradient that is missing, nor
-    of units of which some are not dead; of what never changes a rectifier lets all pass or nothing. The shape of a
-    network and inputs in which there is nothing to see come of nothing. A single unit that has to tell all classes
-    saturates.
+    the first step on, the values are lost before any gradient is: that is no work of a gradient that is missing, of
+    a rate, nor of units of which some are not dead; of what never changes a rectifier lets all pass or nothing. The
+    shape of a network and inputs in which there is nothing to see come of nothing. A single unit that has to tell all
+    classes saturates.
     """
     if (cause.rule == "constant-output" and cause.first_step > 0) or _comes_of_nothing(consequence):
         return False
@@ -304,7 +304,7 @@ def _is_lost_from_the_start(diagnosis: Diagnosis) -> bool:
 
 
 def _comes_of_lost_values(lost: Diagnosis, other: Diagnosis) -> bool:
-    if other.rule == "no-gradient":
+    if other.rule in ("no-gradient", "learning-rate-too-low"):
         return True
     return lost.rule == "constant-output" and other.rule == "dead-relu" and 0 < other.evidence.get("dead", 0.0) < 1
 

@@ -156,6 +156,12 @@ def test_an_output_that_is_constant_from_the_first_step_is_no_work_of_missing_gr
     assert dict(order(diagnosis("no-gradient"), diagnosis("constant-output", first_step=30)))["no-gradient"] is None
 
 
+@pytest.mark.parametrize(("step", "cause"), [(0, "constant-output"), (5, None)])
+def test_an_output_that_is_constant_from_the_first_step_is_no_work_of_a_low_rate(step, cause):
+    found = order(diagnosis("learning-rate-too-low", "warning", 4), diagnosis("constant-output", first_step=step))
+    assert dict(found)["learning-rate-too-low"] == cause
+
+
 def test_no_diagnosis_is_lost_where_causes_go_round():
     found = order(diagnosis("input-ignored"), diagnosis("constant-output"), diagnosis("no-gradient"))
     assert {rule for rule, _ in found} == {"input-ignored", "constant-output", "no-gradient"}
