@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .anatomy import first_tensor
 from .entrance import Entrance
+from .fetching import tensors_in
 from .instrument import Instrument, Moment, Scene
 from .sampling import Samples, as_float32, flat_view, moments
 from .table import Table
@@ -33,7 +34,8 @@ def is_part(examples: int, batch: int | None) -> bool:
 class Inputs(Instrument):
     """`input/{mean,std,min,max}` of the first floating input, `label/entropy`, and once the blob `network-input`.
 
-    The info `entrance` says what the first layer with weights was given at the first step that was seen.
+    The info `entrance` says what the first layer with weights was given at the first step that was seen, the info
+    `given_beside` how many tensors the model was given beside that input.
     Extremes are exact, so a NaN or an infinity anywhere shows in them; mean and spread come from 4096 samples.
     """
 
@@ -90,5 +92,8 @@ class Inputs(Instrument):
         data = self.scene.info.get("data") or {}
         if "input_shape" not in data:
             self.scene.tell(data={**data, "input_shape": list(tensor.shape[1:])})
+        beside = len(tensors_in([moment.inputs, moment.keywords])) - 1
+        if beside:
+            self.scene.tell(given_beside=beside)
         if tensor.dim() == 4:
             self.scene.run.blob("network-input", moment.step, as_float32(tensor[:KEPT_IMAGES]))

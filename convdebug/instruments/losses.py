@@ -32,6 +32,9 @@ LOSSES = (
 REDUCTION = 4
 """The place of the reduction among the arguments after the labels, in losses of classes."""
 
+POSITIVE_WEIGHT = 4
+"""The place of `pos_weight` there, in the one loss that has it; others have no tensor in this place."""
+
 Told = Callable[[str, Any, Any, Any, Any], None]
 """Called with the loss's name, its input, its target, its value and its reduction."""
 
@@ -179,6 +182,13 @@ def has_weights(name: str) -> bool:
     """Whether a loss function was given weights when it was called last: of classes, or of single values (a mask)."""
     args, kwargs = _settings.get(name, ((), {}))
     return kwargs.get("weight", args[0] if args else None) is not None
+
+
+def favours_classes(name: str) -> bool:
+    """Whether a loss function was given weights when it was called last, `pos_weight` of a binary one among them."""
+    args, kwargs = _settings.get(name, ((), {}))
+    positive = kwargs.get("pos_weight", args[POSITIVE_WEIGHT] if len(args) > POSITIVE_WEIGHT else None)
+    return has_weights(name) or isinstance(positive, Tensor)
 
 
 def tell(name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from .instrument import Instrument, Moment, Scene
 from .loss_inputs import BINARY
+from .losses import favours_classes, ignored_label
 from .table import Table
+from .tally import Tally, told
 
 SERIES = ("label/batch_entropy", "label/seen_entropy", "label/overlap", "label/count")
 
@@ -41,7 +43,8 @@ class Mixture(Instrument):
     The entropy of the batch's labels, of all labels seen so far, what the batch has in common with the one before
     it, and its size. For a binary loss the classes are 0 and 1, one number for each example; a batch with any other
     number (a share, a missing label) gives NaN. Labels of pixels and of words hang together by nature; they are left
-    out.
+    out. The event `labels-seen` {counts, batches, spread, weighted} says how often each class was met so far, whenever
+    that has doubled; `weighted` where the loss may have made up for it.
     """
 
     name: ClassVar[str] = "mixture"
@@ -53,7 +56,10 @@ class Mixture(Instrument):
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
         self.table = Table(scene.run)
-        self._seen: Tensor | None = None
+        self._tally = Tally()
+        self._classes = 0
+        self._weighted = False
+        self._step = 0
         self._before: tuple[int, Tensor] | None = None
 
     def record(self, moment: Moment) -> None:
@@ -64,19 +70,43 @@ class Mixture(Instrument):
         labels = moment.labels
         if len(labels) == 0 or _examples([moment.inputs, moment.keywords]) not in (None, len(labels)):
             return
-        known = counts.nan_to_num()
-        self._seen = known if self._seen is None or len(self._seen) != len(counts) else self._seen + known
+        self._count(moment, counts.nan_to_num(), len(labels))
         self._before = (moment.step, counts)
         if before is None or before[0] != moment.step - 1 or len(before[1]) != len(counts):
             return
         if counts.is_cpu:
-            found = row_on_host(counts.numpy(), self._seen.numpy(), before[1].numpy(), len(labels))
+            found = row_on_host(counts.numpy(), self._tally.counts, before[1].numpy(), len(labels))
             self.table.append(moment.step, SERIES, found)
         else:
             size = torch.full_like(counts[0], len(labels))
-            row = torch.stack([entropy_of(counts), entropy_of(self._seen), overlap_of(before[1], counts), size])
+            row = torch.stack([entropy_of(counts), entropy_of(self._tally.counts), overlap_of(before[1], counts), size])
             row = torch.where(row.isnan().any(), torch.nan, row)
             self.scene.readback.put(row, lambda values: self.table.append(moment.step, SERIES, values))
+
+    def finish(self) -> None:
+        self._tell(over=True)
+
+    def _count(self, moment: Moment, counts: Tensor, labels: int) -> None:
+        if len(counts) != self._classes:
+            self._classes, self._tally = len(counts), Tally()
+        self._tally.add(counts.numpy() if counts.is_cpu else counts, labels)
+        self._weighted |= moment.loss_reduction == "none" or favours_classes(moment.loss_name or "")
+        self._step = moment.step
+        self._tell()
+
+    def _tell(self, over: bool = False) -> None:
+        if not self._tally.is_due(over):
+            return
+        step, weighted, tally, classes = self._step, self._weighted, self._tally, self._classes
+
+        def tell(counts: np.ndarray, squares: np.ndarray, batches: int) -> None:
+            self.scene.run.event("labels-seen", step, **told(counts, squares, batches), weighted=weighted)
+
+        if isinstance(tally.counts, Tensor):
+            sums = torch.cat([tally.counts, tally.squares, tally.batches.reshape(1)])
+            self.scene.readback.put(sums, lambda row: tell(row[:classes], row[classes:-1], int(row[-1])))
+        else:
+            tell(tally.counts, tally.squares, int(tally.batches))
 
 
 def counts_of(moment: Moment) -> Tensor | None:
@@ -87,7 +117,7 @@ def counts_of(moment: Moment) -> Tensor | None:
     if moment.loss_name in BINARY:
         return _answers(labels) if labels.dim() and labels.numel() == len(labels) else None
     whole = scores.dim() == 2 and labels.dtype == torch.int64 and labels.dim() == 1
-    return _counts(labels, int(scores.shape[1])) if whole else None
+    return _counts(labels, int(scores.shape[1]), ignored_label(moment.loss_name or "")) if whole else None
 
 
 def _answers(labels: Tensor) -> Tensor:
@@ -96,12 +126,13 @@ def _answers(labels: Tensor) -> Tensor:
     return torch.where(counts.sum() == labels.numel(), counts, torch.nan)
 
 
-def _counts(labels: Tensor, classes: int) -> Tensor:
-    """How often each class occurs (C,); labels below zero are those that a loss ignores."""
+def _counts(labels: Tensor, classes: int, ignored: int = -100) -> Tensor:
+    """How often each class occurs (C,), without the one that a loss ignores and without labels below zero."""
+    known = labels >= 0 if ignored < 0 else (labels >= 0) & (labels != ignored)
     if labels.is_cpu:
-        return torch.bincount(labels[labels >= 0].clamp_(max=classes - 1), minlength=classes).float()
+        return torch.bincount(labels[known].clamp_(max=classes - 1), minlength=classes).float()
     counts = torch.zeros(classes, device=labels.device)
-    return counts.scatter_add_(0, labels.clamp(0, classes - 1), (labels >= 0).float())
+    return counts.scatter_add_(0, labels.clamp(0, classes - 1), known.float())
 
 
 def _examples(given: Any) -> int | None:

@@ -13,6 +13,8 @@ CAUSES: dict[str, tuple[str, ...]] = {
         "non-finite-update",
         "loss-diverged",
         "exploding-gradient",
+        "constant-output",
+        "steps-skipped",
     ),
     "non-finite-labels": ("non-finite-gradient", "loss-diverged", "exploding-gradient"),
     "label-out-of-range": (
@@ -205,6 +207,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
         "loss-plateau",
         "underfitting",
     ),
+    "underfitting": ("loss-not-decreasing", "loss-plateau"),
     "train-val-overlap": ("validation-better-than-train",),
     "non-finite-activation": ("non-finite-gradient", "loss-diverged"),
     "non-finite-gradient": ("constant-output", "loss-diverged", "steps-skipped"),
@@ -225,6 +228,7 @@ RULED_OUT_BY: dict[str, tuple[str, ...]] = {
         "saturated-units",
         "learning-rate-too-high",
         "loss-diverged",
+        "input-ignored",
     ),
     "underfitting": (
         "learning-rate-too-low",
@@ -248,6 +252,19 @@ FAR_OFF_CENTER = 3.0  # deviations: the gradients of the first weights are ten t
 SLACK_STEPS = 20  # an onset is known no better than instruments and medians allow
 
 
+OF_EMPTY_INPUTS = (
+    "splits-differ-in-scale",
+    "labels-unrelated-to-inputs",
+    "no-gradient",
+    "symmetric-weights",
+    "vanishing-activations",
+    "learning-rate-too-high",
+    "loss-oscillating",
+    "underfitting",
+)
+"""What comes of inputs that show nothing, beside what comes of inputs that are ignored."""
+
+
 def explains(cause: Diagnosis, consequence: Diagnosis) -> bool:
     """Whether the table says that one leads to the other.
 
@@ -255,10 +272,12 @@ def explains(cause: Diagnosis, consequence: Diagnosis) -> bool:
     that stand still explain it only where no weights move at all, and inputs off their center only where that is far.
     A layer that is dead altogether, though something reaches it, hides the input from all behind it: there the table's
     order of `input-ignored` and `dead-relu` is the other way round. Where the output is the same for every example from
-    the first step on, the values are lost before any gradient is: that is no work of a gradient that is missing, nor
-    of units of which some are not dead; of what never changes a rectifier lets all pass or nothing.
+    the first step on, the values are lost before any gradient is: that is no work of a gradient that is missing, of
+    a rate, nor of units of which some are not dead; of what never changes a rectifier lets all pass or nothing. The
+    shape of a network and inputs in which there is nothing to see come of nothing. A single unit that has to tell all
+    classes saturates.
     """
-    if cause.rule == "constant-output" and cause.first_step > 0:
+    if (cause.rule == "constant-output" and cause.first_step > 0) or _comes_of_nothing(consequence):
         return False
     if cause.rule == "loss-plateau" and not _is_built_in(cause):
         return False
@@ -266,6 +285,10 @@ def explains(cause: Diagnosis, consequence: Diagnosis) -> bool:
         return False
     if cause.rule == "frozen-parameters" and cause.evidence.get("moving") != 0:
         return False
+    if _is_of_empty_inputs(cause):
+        return consequence.rule in (*OF_EMPTY_INPUTS, *CAUSES["input-ignored"])
+    if _is_built_in(cause) and consequence.rule == "saturated-units":
+        return len(consequence.layers) == 1
     dead = next((each for each in (cause, consequence) if each.rule == "dead-relu"), None)
     if dead is not None and {cause.rule, consequence.rule} == {"dead-relu", "input-ignored"}:
         hides = dead.evidence.get("dead", 0.0) == 1.0 and dead.evidence.get("deviation_before", 0.0) > 0
@@ -276,9 +299,19 @@ def explains(cause: Diagnosis, consequence: Diagnosis) -> bool:
     return consequence.rule in CAUSES.get(cause.rule, ())
 
 
+def _comes_of_nothing(diagnosis: Diagnosis) -> bool:
+    return _is_built_in(diagnosis) or _is_of_empty_inputs(diagnosis)
+
+
 def _is_built_in(diagnosis: Diagnosis) -> bool:
-    """Whether a network can do no better as it is built: its last activation cannot give what the labels are."""
-    return diagnosis.rule == "loss-plateau" and "highest_label" in diagnosis.evidence
+    """Whether a network can do no better as it is built: by its shape, or by its last activation."""
+    narrow = diagnosis.rule == "underfitting" and diagnosis.severity != "info"
+    return narrow or (diagnosis.rule == "loss-plateau" and "highest_label" in diagnosis.evidence)
+
+
+def _is_of_empty_inputs(diagnosis: Diagnosis) -> bool:
+    """Whether the inputs show nothing before the network has seen them."""
+    return diagnosis.rule == "input-ignored" and "input" in diagnosis.evidence
 
 
 def _is_far_off_center(diagnosis: Diagnosis) -> bool:
@@ -293,7 +326,7 @@ def _is_lost_from_the_start(diagnosis: Diagnosis) -> bool:
 
 
 def _comes_of_lost_values(lost: Diagnosis, other: Diagnosis) -> bool:
-    if other.rule == "no-gradient":
+    if other.rule in ("no-gradient", "learning-rate-too-low"):
         return True
     return lost.rule == "constant-output" and other.rule == "dead-relu" and 0 < other.evidence.get("dead", 0.0) < 1
 

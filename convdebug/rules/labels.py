@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from convdebug.rules.facts import Facts
+from convdebug.rules.labels_seen import BY_CHANCE, LabelsSeen, labels_seen
 from convdebug.rules.rule import Finding, Rule
 from convdebug_sessions import Event, Remedy
 
@@ -88,23 +90,48 @@ def _out_of_range(labels: list[int], outputs: int | None, step: int) -> Finding:
 
 
 def judge_balance(facts: Facts) -> Finding | None:
-    """The largest against the smallest class of the training split."""
+    """The largest against the smallest class of the training split, or of a sample of it."""
     events = [event for event in facts.survey("classes") if event.data.get("split", "train") == "train"]
-    counts = _counts(events[-1]) if events else {}
+    if not events:
+        seen = labels_seen(facts)
+        return _judge_sample(seen) if seen is not None else None
+    counts = _counts(events[-1])
     if not counts or max(counts.values()) < ENOUGH_OF_LARGEST:
         return None
     if len(counts) == 1:
         return _only(*counts.popitem()) if events[-1].data.get("only_these") else None
-    large, small = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
+    large, small = _extremes(counts)
     if counts[large] < IMBALANCE * counts[small]:
         return None
+    words = f"Class {large} has {counts[large]} training examples, class {small} only {counts[small]}"
+    weights = " The loss is given weights, which may make up for it." if events[-1].data.get("weighted") else ""
+    return _imbalanced(counts, words, weights)
+
+
+def _judge_sample(seen: LabelsSeen) -> Finding | None:
+    """The same of the labels met so far, where the smallest class is too rare for chance: one of 94, for example."""
+    counts = seen.counts
+    large, small = _extremes(counts)
+    if seen.of_distinct(counts[large]) < IMBALANCE * seen.at_most(counts[small]):
+        return None
+    words = f"Of {seen.total} labels seen so far, a sample of all, {counts[large]} are of class {large} and only "
+    weights = " The loss is weighted, or taken of each example by itself, which may make up for it."
+    found = _imbalanced(counts, f"{words}{counts[small]} of class {small}", weights if seen.weighted else "")
+    return replace(found, last_step=seen.step)
+
+
+def _extremes(counts: dict[str, int]) -> tuple[str, str]:
+    return max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
+
+
+def _imbalanced(counts: dict[str, int], words: str, weights: str) -> Finding:
+    """What to say; `weights` is not empty where the loss may have made up for it."""
+    large, small = _extremes(counts)
     share = counts[large] / sum(counts.values())
-    weighted = bool(events[-1].data.get("weighted"))
     return Finding(
-        "info" if weighted else "warning",
-        f"Class {large} has {counts[large]} training examples, class {small} only {counts[small]} "
-        f"({counts[large] / counts[small]:.0f} times fewer). Always answering {large} is right {share:.0%} of the time "
-        "already." + (" The loss is given weights, which may make up for it." if weighted else ""),
+        "info" if weights else "warning",
+        f"{words} ({counts[large] / counts[small]:.0f} times fewer). Always answering {large} is right {share:.0%} of "
+        f"the time already.{weights}",
         evidence={"largest": float(counts[large]), "smallest": float(counts[small]), "share_of_largest": share},
         remedies=(
             Remedy("Weight the loss by inverse class frequency, or sample the classes evenly."),
@@ -155,6 +182,8 @@ IMBALANCED = Rule(
     causes="The data were collected as they came; a filter or a limit cut some classes.",
     remedies="Weighted loss, weighted sampling, more data of the rare classes, accuracy per class.",
     source=f"Largest against smallest class above {IMBALANCE:g} (SageMaker Debugger), from {ENOUGH_OF_LARGEST} "
-    "examples of the largest on; an info where the loss has weights.",
+    "examples of the largest on; an info where the loss has weights. Where only a part has been seen, while watching, "
+    "by so much that no class would look as rare by chance "
+    f"({BY_CHANCE:g}); nothing where batches come sorted, where the same few come again and again, and of tokens.",
     judge=judge_balance,
 )

@@ -1,9 +1,10 @@
-"""Training and validation are equally poor, and both have stopped improving."""
+"""Training and validation are equally poor, and both have stopped improving; or the network can do no better."""
 
 import math
 
 import numpy as np
 
+from convdebug.rules.bottleneck import GOOD, LEAST_CLASSES, judge_bottleneck
 from convdebug.rules.facts import Facts
 from convdebug.rules.rule import Finding, Rule
 from convdebug.rules.training import accuracy, progress
@@ -17,6 +18,11 @@ FLAT = 0.01  # of the validation loss, over the last third of the evaluations
 
 
 def judge(facts: Facts) -> Finding | None:
+    """What the network is built to lose; else what its curves say."""
+    return judge_bottleneck(facts) or _judge_curves(facts)
+
+
+def _judge_curves(facts: Facts) -> Finding | None:
     """No gap, poor accuracy, flat curves, in a network that learned something."""
     losses, accuracies = facts.curve("val/loss").finite(), facts.curve("val/accuracy").finite()
     if len(losses) < LEAST_EVALUATIONS or not len(accuracies) or not progress(facts).learned:
@@ -43,11 +49,15 @@ RULE = Rule(
     name="underfitting",
     title="Underfitting",
     group="generalisation",
-    severities=("info",),
-    meaning="The network does no better on the examples it trains on than on new ones, and does not do well on either.",
-    causes="A network that is too small, too much regularization or augmentation, a rate that decayed too early.",
+    severities=("warning", "info"),
+    meaning="The network does no better on the examples it trains on than on new ones, and does not do well on either. "
+    "A warning where it is built so: what makes the scores of all classes is given a single number of each example.",
+    causes="A network that is too small or too narrow in one place, too much regularization or augmentation, a rate "
+    "that decayed too early.",
     remedies="More capacity, less regularization, a longer or faster training.",
     source=f'Lecture, "Monitor and visualize the accuracy": no gap, increase the capacity. Accuracies below {POOR} '
-    f"within {NO_GAP} of each other, validation loss flat over its last third.",
+    f"within {NO_GAP} of each other, validation loss flat over its last third. Or one input to a last layer of "
+    f"{LEAST_CLASSES} classes or more behind other layers, from the shapes of its weights; an info above a training "
+    f"accuracy of {GOOD}.",
     judge=judge,
 )

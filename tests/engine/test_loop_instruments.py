@@ -15,6 +15,7 @@ from convdebug.instruments.instrument import Moment
 from convdebug.instruments.loss_inputs import blows_up, input_row, producer_of
 from convdebug.instruments.mixture import _counts, counts_of, entropy_of, overlap_of
 from convdebug.instruments.modes import is_modal, modal_modules
+from convdebug.instruments.tally import FIRST, Tally, told
 from convdebug_sessions import Session
 
 
@@ -143,6 +144,35 @@ def test_entropy_and_overlap_are_those_of_counted_labels():
 
 def test_ignored_labels_are_not_counted():
     assert _counts(torch.tensor([-100, 0, 2, 2]), 3).tolist() == [1, 0, 2]
+    assert _counts(torch.tensor([255, 1, 2, 2]), 3, ignored=255).tolist() == [0, 1, 2]
+    assert _counts(torch.tensor([0, 1, 2, 2]), 3, ignored=0).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("made", [np.array, torch.tensor], ids=["on the host", "on a device"])
+def test_the_spread_of_batches_is_the_chi_square_of_batches_against_classes(made):
+    rng = np.random.default_rng(0)
+    table = rng.integers(0, 9, (12, 5)).astype(np.float32)
+    table[:, 3] = 0
+    tally = Tally()
+    for counts in [*table, np.zeros(5, np.float32)]:
+        tally.add(made(counts), 40)
+    data = told(*(np.asarray(each) for each in (tally.counts, tally.squares)), int(tally.batches))
+    met = table[:, [0, 1, 2, 4]]
+    expected = met.sum(1, keepdims=True) * met.sum(0) / met.sum()
+    assert data["counts"] == {str(label): int(table[:, label].sum()) for label in (0, 1, 2, 4)}
+    assert data["batches"] == 12
+    assert data["spread"] == pytest.approx(((met - expected) ** 2 / expected).sum() / (11 * 3), rel=1e-4)
+
+
+def test_labels_are_told_of_when_twice_as_many_were_seen_and_at_the_end():
+    tally = Tally()
+    due = []
+    for _ in range(20):
+        tally.add(np.array([30.0, 20.0]), 50)
+        due.append(tally.is_due())
+    assert [50 * (place + 1) for place, now in enumerate(due) if now] == [FIRST, 2 * FIRST, 4 * FIRST]
+    assert tally.is_due(over=True)
+    assert not tally.is_due(over=True)
 
 
 def test_answers_are_counted_as_classes_and_anything_else_is_not():

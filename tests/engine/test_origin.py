@@ -213,6 +213,12 @@ CASES: dict[str, Case] = {
     ),
     "NaN in the inputs": Case(inputs=row_3(NAN), expected={"direction": "inputs", "rows": [3]}, step=2),
     "infinity in the inputs": Case(inputs=row_3(INF), expected={"direction": "inputs", "rows": [3]}, step=2),
+    "an infinity that reaches a batch norm as one": Case(
+        lambda: nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 4)),
+        {"direction": "inputs", "rows": [3]},
+        step=2,
+        inputs=lambda step, x: x.index_put((torch.tensor(3), torch.tensor(0)), torch.tensor(INF)) if step == 2 else x,
+    ),
     "NaN in the labels": Case(
         loss=lambda output, labels: F.mse_loss(output[:, 0], labels),
         labels=row_3(NAN),

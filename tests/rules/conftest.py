@@ -178,7 +178,7 @@ ILL: dict[str, Ill] = {
     },
     "constant-output": "dead_from_the_start",
     "overfitting": {**CONVNET, "data.limit": 150, "train.steps": 200},
-    "underfitting": "one_unit_wide",
+    "underfitting": "two_units_wide",
     "data-bound": "slow_to_load",
     "wrong-gradient": "backward_without_its_factor",
     "batch-mixing": "softmax_over_the_batch",
@@ -211,17 +211,17 @@ ILL: dict[str, Ill] = {
         **CONVNET, "model.batch_norm": "before", "data.batch_size": 2, "optimizer.lr": 0.002, "train.steps": 60
     },
     "loss-oscillating": "rate_at_the_edge",
-    "loss-plateau": "one_unit_wide_at_a_constant_rate",
+    "loss-plateau": "two_units_wide_at_a_constant_rate",
     "clipping-always-active": {**CONVNET, "train.clip": 0.05},
     "regularization-dominates": {**CONVNET, "optimizer.weight_decay": 0.5},
     "excessive-dropout": "nearly_all_dropped",
     "validation-better-than-train": "easy_validation",
 }  # fmt: skip
-STEPS_OF_TARGETS = {"labels_drawn_anew": 210, "slow_to_load": 30, "one_unit_wide": 300} | {
+STEPS_OF_TARGETS = {"labels_drawn_anew": 210, "slow_to_load": 30, "two_units_wide": 300} | {
     "labels_by_lot": 400,
     "losses_summed_with_their_graphs": 130,
     "rate_at_the_edge": 480,
-    "one_unit_wide_at_a_constant_rate": 500,
+    "two_units_wide_at_a_constant_rate": 500,
     "nearly_all_dropped": 120,
     "easy_validation": 240,
 }

@@ -122,8 +122,8 @@ def slow_to_load() -> Target:
 
 
 def narrow_net() -> nn.Module:
-    """A single number between the picture and the scores."""
-    return nn.Sequential(nn.Flatten(), nn.Linear(192, 1), nn.Linear(1, CLASSES))
+    """Two numbers between the picture and the scores."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 2), nn.Linear(2, CLASSES))
 
 
 def decaying(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
@@ -131,8 +131,8 @@ def decaying(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRSch
     return torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.7)
 
 
-def one_unit_wide() -> Target:
-    """All that the pictures show has to pass through one unit."""
+def two_units_wide() -> Target:
+    """All that the pictures show has to pass through two units."""
     return target(make_model=narrow_net, val_data=pictures(1), make_scheduler=decaying)
 
 
@@ -437,12 +437,12 @@ def rate_at_the_edge() -> Target:
     return target(make_model=narrow_net, make_optimizer=optimizer)
 
 
-def one_unit_wide_at_a_constant_rate() -> Target:
-    """As little as one unit can tell of noisy pictures, at a rate that never falls."""
+def two_units_wide_at_a_constant_rate() -> Target:
+    """As little as two units can tell of noisy pictures, at a rate that never falls."""
     inputs, labels = pictures()
     noise = torch.randn(inputs.shape, generator=torch.Generator().manual_seed(4))
     rate = lambda parameters: plain(parameters, 0.4)  # noqa: E731
-    return target(((inputs + 3 * noise) / 3.2, labels), make_model=narrow_net, make_optimizer=rate, batch_size=128)
+    return target(((inputs + 4 * noise) / 4.1, labels), make_model=narrow_net, make_optimizer=rate, batch_size=128)
 
 
 def nearly_all_dropped() -> Target:

@@ -92,8 +92,29 @@ def test_every_diagnosis_that_is_kept_appears_once():
     everything = [diagnosis(rule.name, rule.severities[0]) for rule in RULES]
     found = [rule for rule, _ in order(*everything)]
     assert len(found) == len(set(found))
-    ruled_out = {"learning-rate-too-low", "underfitting", "loss-not-decreasing", "loss-plateau", "loss-oscillating"}
+    ruled_out = {"learning-rate-too-low", "loss-not-decreasing", "loss-plateau", "loss-oscillating"}
     assert set(GROUPS_OF_RULES) - set(found) == ruled_out
+
+
+def test_underfitting_by_the_curves_is_ruled_out_by_a_worse_one_and_underfitting_by_the_shape_explains_it():
+    low, flat = diagnosis("learning-rate-too-low", "warning"), diagnosis("loss-plateau", "warning")
+    assert "underfitting" not in dict(order(diagnosis("underfitting", "info"), low))
+    assert order(diagnosis("underfitting", "warning"), flat) == [
+        ("underfitting", None),
+        ("loss-plateau", "underfitting"),
+    ]
+
+
+@pytest.mark.parametrize(("layers", "cause"), [(("act",), "underfitting"), (("act1", "act2"), None)])
+def test_a_single_unit_for_many_classes_explains_that_it_saturates(layers, cause):
+    saturated = replace(diagnosis("saturated-units", "warning", 30), layers=layers)
+    assert dict(order(saturated, diagnosis("underfitting", "warning")))["saturated-units"] == cause
+
+
+def test_how_a_network_is_built_comes_of_nothing():
+    twice = diagnosis("double-softmax", "warning")
+    assert dict(order(diagnosis("underfitting", "warning"), twice))["underfitting"] is None
+    assert dict(order(diagnosis("underfitting", "info"), twice))["underfitting"] == "double-softmax"
 
 
 @pytest.mark.parametrize(
@@ -135,9 +156,38 @@ def test_an_output_that_is_constant_from_the_first_step_is_no_work_of_missing_gr
     assert dict(order(diagnosis("no-gradient"), diagnosis("constant-output", first_step=30)))["no-gradient"] is None
 
 
+@pytest.mark.parametrize(("step", "cause"), [(0, "constant-output"), (5, None)])
+def test_an_output_that_is_constant_from_the_first_step_is_no_work_of_a_low_rate(step, cause):
+    found = order(diagnosis("learning-rate-too-low", "warning", 4), diagnosis("constant-output", first_step=step))
+    assert dict(found)["learning-rate-too-low"] == cause
+
+
 def test_no_diagnosis_is_lost_where_causes_go_round():
     found = order(diagnosis("input-ignored"), diagnosis("constant-output"), diagnosis("no-gradient"))
     assert {rule for rule, _ in found} == {"input-ignored", "constant-output", "no-gradient"}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["constant-output", "no-gradient", "loss-not-decreasing", "frozen-parameters", "dead-relu", "symmetric-weights",
+     "learning-rate-too-high", "splits-differ-in-scale", "vanishing-activations"],
+)  # fmt: skip
+def test_inputs_in_which_there_is_nothing_to_see_come_before_what_comes_of_them(rule):
+    empty = replace(diagnosis("input-ignored"), evidence={"input": 0.0, "varies": 0.0})
+    dead = {"dead": 1.0, "deviation_before": 0.1} if rule == "dead-relu" else {}
+    assert order(replace(diagnosis(rule), evidence=dead), empty) == [("input-ignored", None), (rule, "input-ignored")]
+
+
+def test_a_low_rate_is_not_blamed_for_inputs_that_are_ignored():
+    assert order(diagnosis("learning-rate-too-low", "warning"), diagnosis("input-ignored")) == [("input-ignored", None)]
+
+
+@pytest.mark.parametrize(
+    "rule", ["loss-diverged", "non-finite-activation", "non-finite-gradient", "constant-output", "steps-skipped"]
+)
+def test_inputs_that_are_no_numbers_explain_what_comes_of_them(rule):
+    found = order(diagnosis(rule), diagnosis("non-finite-inputs"))
+    assert found == [("non-finite-inputs", None), (rule, "non-finite-inputs")]
 
 
 def test_inputs_that_hardly_differ_explain_an_output_that_hardly_does():
