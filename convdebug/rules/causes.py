@@ -35,6 +35,8 @@ CAUSES: dict[str, tuple[str, ...]] = {
         "vanishing-gradient",
         "constant-output",
         "vanishing-activations",
+        "loss-not-decreasing",
+        "loss-plateau",
     ),
     "inputs-not-centered": (
         "learning-rate-too-high",
@@ -215,6 +217,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "constant-output": ("initial-loss-off", "frozen-parameters", "loss-not-decreasing", "loss-plateau"),
     "frozen-parameters": ("loss-not-decreasing", "loss-plateau"),
     "loss-plateau": ("loss-not-decreasing",),
+    "loss-oscillating": ("loss-not-decreasing",),
     "initial-loss-off": (),
 }
 
@@ -280,6 +283,8 @@ def explains(cause: Diagnosis, consequence: Diagnosis) -> bool:
     if (cause.rule == "constant-output" and cause.first_step > 0) or _comes_of_nothing(consequence):
         return False
     if cause.rule == "loss-plateau" and not _is_built_in(cause):
+        return False
+    if cause.rule == "loss-oscillating" and "momentum" not in cause.evidence:
         return False
     if cause.rule == "inputs-not-centered" and not _is_far_off_center(cause):
         return False

@@ -2,10 +2,12 @@
 
 import math
 
+import numpy as np
+
 from convdebug.rules.curves import level, number
 from convdebug.rules.facts import Curve, Facts, remembered
 from convdebug.rules.rule import Finding, Rule
-from convdebug.rules.training import accuracy, begins_at_the_start, chance_loss
+from convdebug.rules.training import LEARNED, accuracy, begins_at_the_start, chance_loss
 from convdebug_sessions import Remedy
 
 INFO_ABOVE = 1.15  # × ln C; torchvision's healthy ResNet-18 starts at 1.03 to 1.11 × ln 10
@@ -14,6 +16,9 @@ ERROR_ABOVE = 3.0  # the lecture's bound for a cost that has exploded
 WARNING_BELOW = 0.5  # impossible for a network that knows nothing
 KNOWS_SOMETHING = 2.0  # × chance accuracy: pretrained
 CLASS_LOSSES = ("loss/cross_entropy", "loss/nll_loss")  # judged alone where a distillation or a penalty is added
+FAR_DIVIDED = 1 / 100  # more than anybody accumulates
+SAME_PART = 0.02
+LEAST_ROWS = 3
 SMALL_BATCH = 16  # below, one batch is too few to judge from alone
 
 
@@ -31,6 +36,9 @@ def judge(facts: Facts) -> Finding | None:
     chance, loss = chance_loss(facts), _first_loss(facts)
     if facts.info.get("num_classes") == 1 and loss == 0 and "loss/cross_entropy" in facts.names:
         return _one_class()
+    divided = _divided(facts)
+    if divided is not None:
+        return divided
     if not begins_at_the_start(facts) or not math.isfinite(loss) or not math.isfinite(chance):
         return None
     severity = severity_of(loss, chance)
@@ -42,6 +50,33 @@ def judge(facts: Facts) -> Finding | None:
         f"({loss / chance:.1f} times). {_usual_meaning(loss, chance)}",
         evidence={"first_loss": loss, "expected": chance, "ratio": loss / chance},
         remedies=_remedies(loss, chance),
+    )
+
+
+def _divided(facts: Facts) -> Finding | None:
+    """What is minimized is one and the same small part of what the only loss function gives."""
+    names = [name for name in facts.names if name.startswith("loss/")]
+    total, function = facts.curve("train/loss").finite(), facts.curve(names[0] if names else "").finite()
+    steps = np.intersect1d(total.steps, function.steps)
+    if len(names) != 1 or len(steps) < LEAST_ROWS:
+        return None
+    given = function.values[np.searchsorted(function.steps, steps)]
+    parts = total.values[np.searchsorted(total.steps, steps)] / np.where(given > 0, given, np.nan)
+    part = level(parts)
+    if not 0 < part < FAR_DIVIDED or np.nanmax(np.abs(parts / part - 1)) > SAME_PART:
+        return None
+    learned = given[-1] < LEARNED * given[0]
+    name, first = names[0].removeprefix("loss/"), float(given[0])
+    return Finding(
+        "info" if learned else "warning",
+        f"What is minimized is {name} divided by {1 / part:.0f}: {name} itself begins at {number(first)}, the loss "
+        f"at {number(part * first)}. It takes the mean already, and every gradient is that much smaller.",
+        first_step=int(steps[0]),
+        evidence={"first_loss": part * first, "expected": first, "ratio": part},
+        remedies=(
+            Remedy("Leave out the division: the loss function takes the mean over the batch itself."),
+            Remedy("For accumulation divide by the number of batches that are accumulated, not of examples."),
+        ),
     )
 
 

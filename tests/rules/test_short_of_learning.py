@@ -225,3 +225,20 @@ def test_inputs_far_from_zero_are_why_a_usual_rate_is_too_high(tmp_path):
         found = diagnose(session)
     assert found[0].rule == "inputs-not-centered"
     assert {each.rule: each.caused_by for each in found}["learning-rate-too-high"] == "inputs-not-centered"
+
+
+# the loss
+
+
+def test_a_mean_that_is_divided_once_more_is_told_with_its_divisor(tmp_path):
+    layers = (nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 4))
+
+    def divided(by):
+        function = lambda scores, labels: F.cross_entropy(scores, labels) / by  # noqa: E731
+        path = tmp_path / f"{by}.convdebug"
+        return trained(path, net(*layers), loss_of=function, labels=classes_of, steps=60)
+
+    found = divided(4096)
+    assert found["initial-loss-off"].severity == "warning"
+    assert "divided by 4096" in found["initial-loss-off"].message
+    assert "initial-loss-off" not in divided(32)
