@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-VALUES = 1024
+MOST_LENGTHS = 16
+VALUES = 4096
 """So many values of an example make its fingerprint, drawn once for each length: evenly spaced ones may all lie in
 one column of a picture."""
 WORDS, BITS = 2, 20
@@ -47,6 +48,8 @@ class Fingerprints:
         """Which values of so many count, None for all, and the number that each is multiplied by."""
         known = self._drawn.get((place, length, device))
         if known is None:
+            while len(self._drawn) >= MOST_LENGTHS:  # sounds and texts may all be of other lengths
+                self._drawn.pop(next(iter(self._drawn)))
             source = np.random.default_rng((11, place, length))
             places = None
             if length > VALUES:

@@ -40,7 +40,7 @@ def change_between(before: Tensor, after: Tensor) -> float:
 
 
 class LeavesOf:
-    """Keeps what each leaf module puts out for one example of a batch, between `listen` and `stop`."""
+    """Keeps what each leaf module puts out for one example of a batch, inside a `with` block."""
 
     def __init__(self, model: nn.Module, count: int, example: int) -> None:
         self.kept: list[tuple[str, Tensor]] = []

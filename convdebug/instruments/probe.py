@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,11 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .home import is_elsewhere
 
 CONTAINERS = (list, dict, set, deque)
+MOST_WEIGHTS = 2**26
+_leave_weights: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+"""Models whose forward pass was seen to leave their weights alone."""
 _depth = [0]
 
 
@@ -48,13 +52,18 @@ def probing() -> _Probing:
 
 @contextmanager
 def unnoticed(model: nn.Module, evaluation: bool = False) -> Iterator[None]:
-    """Inside, gradients are off and, if asked for, the model is in evaluation mode; afterwards nothing has changed."""
+    """Inside, gradients are off and, if asked for, the model is in evaluation mode; afterwards nothing has changed.
+
+    Whether a model moves weights of its own in its forward pass (the average of an encoder) is found out at the first
+    time, on which all are copied; a model of more than 2^26 weights is trusted not to.
+    """
     buffers = [
         (module, name, buffer, buffer.clone())
         for module in model.modules()
         for name, buffer in module._buffers.items()
         if buffer is not None
     ]
+    weights = [] if model in _leave_weights else _copies_of(model)
     with ExitStack() as stack, torch.no_grad():
         stack.enter_context(probing())
         stack.enter_context(same_random_state())
@@ -68,6 +77,22 @@ def unnoticed(model: nn.Module, evaluation: bool = False) -> Iterator[None]:
             for module, name, buffer, copy in buffers:
                 module._buffers[name] = buffer
                 buffer.data.copy_(copy)  # through .data: a backward pass still to come must not see a new version
+            _put_back(model, weights)
+
+
+def _copies_of(model: nn.Module) -> list[tuple[nn.Parameter, Tensor, int]]:
+    parameters = [each for each in model.parameters() if type(each) is nn.Parameter]
+    if sum(each.numel() for each in parameters) > MOST_WEIGHTS:
+        return []
+    return [(each, each.detach().clone(), each._version) for each in parameters]
+
+
+def _put_back(model: nn.Module, weights: list[tuple[nn.Parameter, Tensor, int]]) -> None:
+    moved = [(parameter, copy) for parameter, copy, version in weights if parameter._version != version]
+    for parameter, copy in moved:
+        parameter.data.copy_(copy)
+    if not moved:
+        _leave_weights.add(model)
 
 
 @contextmanager

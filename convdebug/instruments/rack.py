@@ -136,3 +136,4 @@ class Rack:
         if broken is not None:
             self.schedule.drop(name)
             broken.disarm()
+            broken.fall_silent()

@@ -38,8 +38,8 @@ def _in_evaluations(facts: Facts) -> Finding | None:
         return None
     text = (
         f"Of {part.different} examples that were looked at in the evaluation before step {part.step}, at least "
-        f"{part.trained} ({part.share:.1%}) had been trained on, value for value; only {part.kept} training examples "
-        "are known."
+        f"{part.trained} ({part.share:.1%}) had been trained on, as their fingerprints say; only {part.kept} training "
+        "examples are known."
     )
     return _overlap(text, part.trained, part.different, part.step)
 

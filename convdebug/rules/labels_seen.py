@@ -13,6 +13,7 @@ BY_CHANCE = 1e-3  # how likely some class may look so rare that is not
 SMALL_BATCH = 4  # in batches of fewer examples it cannot be seen whether they come sorted
 SPREAD, OF_SIZE = 2.5, 0.05  # of chance; of what batches of one class each would have: those that come unsorted
 THE_SAME = 0.01  # of chance: every batch is the same one
+MOST_CLASSES_OF_TEXTS = 20  # where the inputs are no real numbers: more may be the letters of an alphabet
 ROOM_FOR_ODD_TOKENS = 4  # padding, mask, begin and end
 
 
@@ -78,6 +79,8 @@ def _are_tokens(facts: Facts) -> bool:
         if str(layer.get("kind", "")).startswith("Embedding")
         for name in layer.get("parameters") or ()
     ]
+    if "input/std" not in facts.names and classes > MOST_CLASSES_OF_TEXTS:
+        return True
     return any(0 <= rows - classes <= ROOM_FOR_ODD_TOKENS for rows, *_ in tables) or _are_one_hot(facts, classes)
 
 

@@ -9,7 +9,7 @@ from convdebug.rules.facts import Curve, Facts, remembered
 from convdebug.rules.origin import origin_at
 from convdebug.rules.remedies import lower_rate
 from convdebug.rules.rule import Finding, Rule
-from convdebug.rules.training import begins_at_the_start, chance_loss, first_loss
+from convdebug.rules.training import begins_at_the_start, chance_loss, first_loss, is_reward, maximizes
 from convdebug_sessions import Remedy
 
 TIMES_FIRST = 3.0  # lecture: "if the cost is ever > 3 * original cost, break out early"
@@ -25,6 +25,8 @@ BY_LOSS = "The model's output was finite at that step: look at the loss, and at 
 def divergence(facts: Facts) -> int | None:
     """The row of `train/loss` from which on the loss is lost, to the end of the run; None while it is not."""
     at_least = 1 if facts.run.status != "running" else 2
+    if is_reward(facts):
+        return None
     return onset_of_divergence(facts.curve("train/loss"), first_loss(facts), chance_loss(facts), at_least)
 
 
@@ -75,8 +77,7 @@ def _blame(facts: Facts, step: int) -> str:
 @remembered
 def climbs_on_purpose(facts: Facts) -> bool:
     """Whether the optimizer was told to maximize a loss function of torch, which one minimizes."""
-    optimizer = facts.info.get("optimizer") or {}
-    return bool(optimizer.get("maximize")) and any(name.startswith("loss/") for name in facts.names)
+    return maximizes(facts) and not is_reward(facts)
 
 
 def _climbs_as_told(facts: Facts, finite: np.ndarray, first: float) -> bool:

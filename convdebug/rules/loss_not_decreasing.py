@@ -32,9 +32,9 @@ def judge(facts: Facts) -> Finding | None:
     if _fallen(loss.values, now) or warming_up(facts):
         return None
     return Finding(
-        "error",
+        "warning" if now.at_guess else "error",
         f"The loss is {number(now.now)} after {len(loss)} steps, it began at {number(now.start)}: no "
-        f"progress{_chance(now)}. Something keeps the network from learning at all.",
+        f"progress{_chance(now)}. {_meaning(now)}",
         first_step=int(loss.steps[0]),
         last_step=int(loss.steps[-1]),
         evidence=known(first_loss=now.start, last_loss=now.now, expected=now.guess if now.at_guess else now.chance),
@@ -53,6 +53,14 @@ def _fallen(values, now: Progress) -> bool:
     return first - last > enough and not (now.start > now.chance or to_chance or now.at_guess)
 
 
+def _meaning(now: Progress) -> str:
+    if now.at_guess:
+        return (
+            "Something keeps the network from learning, or there is next to nothing in the inputs to tell the labels."
+        )
+    return "Something keeps the network from learning at all."
+
+
 def _chance(now: Progress) -> str:
     if now.at_guess:
         return f" beyond what always answering with the mean label gives ({number(now.guess)})"
@@ -63,7 +71,7 @@ RULE = Rule(
     name="loss-not-decreasing",
     title="Loss does not decrease",
     group="updates",
-    severities=("error",),
+    severities=("error", "warning"),
     meaning="Since the first step the loss has made no progress beyond its scatter. Whatever else is found in this "
     "run is probably the reason.",
     causes="A rate that is far too low or too high, vanishing gradients, dead units, labels that do not belong to the "
@@ -71,6 +79,6 @@ RULE = Rule(
     remedies="Overfit 20 examples; sweep the learning rate; compare the loss on real and on zeroed inputs.",
     source=f'Lecture, "Monitor and visualize the loss curve". Less than {MOVED:.0%} and {TIMES_NOISE:g} times the '
     f"scatter after {LEAST_STEPS} steps and {SHARE_OF_PLAN:.0%} of the plan; of a regression what always answering "
-    "with the mean label gives, for a quarter of the run.",
+    "with the mean label gives, for a quarter of the run: a warning.",
     judge=judge,
 )

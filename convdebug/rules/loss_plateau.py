@@ -21,6 +21,7 @@ RISING = 0.02  # of the training accuracy, over the flat half
 BOUNDS = {"Tanh": (-1.0, 1.0), "Sigmoid": (0.0, 1.0), "Softmax": (0.0, 1.0), "Hardsigmoid": (0.0, 1.0)}
 BEYOND = 0.25  # of what lies between its bounds: labels beyond by less are noise
 LEAST_ROWS = 3
+LATE_ROWS = 5
 OUT_OF_REACH = 1.5  # × the loss of always answering with the mean label
 STILL_LEARNING = 0.1  # the rate against its largest: below, a standstill is the schedule's
 
@@ -94,22 +95,31 @@ def _out_of_reach(facts: Facts) -> Finding | None:
         return None
     if not np.isfinite(values).all() or not _is_flat(values) or now.now > now.start or not _rate_is_up(facts):
         return None
-    low, high = (facts.curve(f"output/{what}").finite().values for what in ("min", "max"))
-    if not len(low) or not len(high):
+    low, high = (level(facts.curve(f"output/{what}").finite().values[-LATE_ROWS:]) for what in ("min", "max"))
+    least, most = _labels(facts)
+    room = BEYOND * (most - least)
+    if not (low > least + room or high < most - room):
         return None
     return Finding(
         "warning",
         f"Since step {int(loss.steps[half])} the loss stays at {number(now.now)}, and always answering with the mean "
-        f"label would give {number(now.guess)}. The outputs lie between {number(float(low.min()))} and "
-        f"{number(float(high.max()))}: they do not reach the labels.",
+        f"label would give {number(now.guess)}. The outputs lie between {number(low)} and {number(high)}, the "
+        f"labels between {number(least)} and {number(most)}: they do not reach them.",
         first_step=int(loss.steps[half]),
         last_step=int(loss.steps[-1]),
-        evidence={"loss": now.now, "guess": now.guess, "lowest": float(low.min()), "highest": float(high.max())},
+        evidence={"loss": now.now, "guess": now.guess, "lowest": low, "highest": high},
         remedies=(
             Remedy("Leave out the activation after the last layer, or scale the labels into what it gives."),
             Remedy("Let the last layer have a bias; scale and center the labels."),
         ),
     )
+
+
+def _labels(facts: Facts) -> tuple[float, float]:
+    """The least and the largest label of the usual batch, of the first loss function; NaN where unknown."""
+    tables = (facts.table("loss-input", what) for what in ("label_min", "label_max"))
+    least, most = (level(table.values[:, 0]) if len(table) and table.names else math.nan for table in tables)
+    return least, most
 
 
 def _is_flat(values: np.ndarray) -> bool:

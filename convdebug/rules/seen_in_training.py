@@ -78,7 +78,8 @@ def seen_in_training(facts: Facts) -> Part | None:
     for event in reversed(events):
         seen = [part for part in (*_sets(event), *_pooled(event)) if part.is_seen]
         if seen:
-            sure = [part for part in seen if told or part.apart or not _may_be_meant(part, facts.run.status)]
+            apart = [part for part in seen if part.apart and not part.contains_training]
+            sure = [part for part in seen if told or part in apart or not _may_be_meant(part, facts.run.status)]
             ill = [part for part in sure if not _any_is_clean(events, part)]
             return max(ill, key=lambda part: part.trained, default=None)
     return None

@@ -54,9 +54,24 @@ class Progress:
         return float(np.fmin(self.start, self.chance))
 
 
+def maximizes(facts: Facts) -> bool:
+    """Whether the optimizer was told to climb."""
+    return bool((facts.info.get("optimizer") or {}).get("maximize"))
+
+
+def is_reward(facts: Facts) -> bool:
+    """Whether what is optimized is to rise: the optimizer climbs, and it is no loss function of torch by itself."""
+    functions = [name for name in facts.names if name.startswith("loss/")]
+    return maximizes(facts) and (len(functions) != 1 or "part" in (facts.info.get("loss") or {}))
+
+
 @remembered
 def progress(facts: Facts) -> Progress:
-    """How far the loss has come."""
+    """How far the loss has come; of a reward its negative."""
+    if is_reward(facts):
+        gained = -facts.curve("train/loss").values
+        start, now = (level(part) if len(part) else float("nan") for part in (gained[:1], gained[-20:]))
+        return Progress(len(gained), start, now, float("nan"))
     values = facts.curve("train/loss").values
     rows = len(values)
     recent = values[-max(1, min(50, rows // 10)) :]

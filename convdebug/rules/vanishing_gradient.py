@@ -52,7 +52,7 @@ def _cut_off(facts: Facts) -> Finding | None:
         "error",
         f"The gradient of {shown} was exactly 0 at each of {len(table)} measured steps, while the layers from "
         f"{names[cut].rpartition('.')[0] or names[cut]} on receive theirs: between them stands something with a "
-        "derivative of 0. The first layers stay as they were initialized.",
+        "derivative of 0, or their gradients are too small for their precision. The first layers stay as they were.",
         layer=layers[-1],
         layers=layers,
         first_step=int(table.steps[0]),

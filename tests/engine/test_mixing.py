@@ -93,16 +93,60 @@ def test_the_first_axis_may_be_time(tmp_path, length):
     assert told(tmp_path / "s.convdebug", Recurrent(), (length, 24, 4), every=1) == ([], [])
 
 
-def test_nodes_of_one_graph_belong_together(tmp_path):
-    class Graph(nn.Module):
+class Graph(nn.Module):
+    """Each node looks at all others."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, nodes):
+        return self.head((nodes + nodes.mean(0)).flatten(1)[:, :4])
+
+
+@pytest.mark.parametrize(
+    ("shape", "fixed"), [((24, 2, 4), True), ((24, 4), False)], ids=["again and again", "a row each"]
+)
+def test_nodes_of_one_graph_belong_together(tmp_path, shape, fixed):
+    assert told(tmp_path / "s.convdebug", Graph(), shape, fixed=fixed, every=1) == ([], [])
+
+
+def test_what_the_user_has_hooks_on_is_not_called_again(tmp_path):
+    model, calls = Attentive(batch_first=False), []
+    model.embed.register_forward_hook(lambda module, inputs, output: calls.append(len(output)))
+    assert told(tmp_path / "s.convdebug", model, (24, 6, 4), every=1) == ([], [])
+    assert set(calls) <= {24, 8}
+
+
+def test_a_model_that_moves_its_own_weights_keeps_them(tmp_path):
+    class Averaged(nn.Module):
         def __init__(self):
             super().__init__()
-            self.head = nn.Linear(4, 3)
+            self.online, self.average = nn.Linear(16, 3), nn.Linear(16, 3).requires_grad_(False)
 
-        def forward(self, nodes):
-            return self.head(nodes + nodes.mean(0))
+        def forward(self, inputs):
+            with torch.no_grad():
+                self.average.weight.mul_(0.9).add_(self.online.weight, alpha=0.1)
+            rows = inputs.flatten(1)
+            return self.online(rows) + self.average(rows)
 
-    assert told(tmp_path / "s.convdebug", Graph(), (24, 4), fixed=True, every=1) == ([], [])
+    def moved(path):
+        torch.manual_seed(2)
+        model = Averaged()
+        if path is not None:
+            assert told(path, model, (24, 4, 4), every=1)[1] == []
+            return model.average.weight.detach().clone()
+        torch.manual_seed(0)
+        optimizer, labels = torch.optim.SGD(model.parameters(), 0.05), torch.arange(24) % 3
+        torch.randn(24, 4, 4)
+        for _ in range(20):
+            loss = F.cross_entropy(model(torch.randn(24, 4, 4)), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return model.average.weight.detach().clone()
+
+    assert torch.equal(moved(tmp_path / "s.convdebug"), moved(None))
 
 
 def test_scores_of_all_pairs_are_made_of_all_examples(tmp_path):

@@ -241,7 +241,7 @@ def _read(name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
     By the time of a replay they hold what the pass that went wrong has made of them.
     """
-    trains = "batch_norm" in name and ("with_update" in name or args[5:6] == (True,))
+    trains = "batch_norm" in name and ("with_update" in name or (len(args) > 5 and args[5] is True))
     return args[:3] + args[5:] if trains else args
 
 
