@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from .backward import moment_number
 from .fetching import Fetched, Source, base_of
 
 MOST_PARTS = 128
@@ -62,6 +63,8 @@ class Evaluation:
 
     def __init__(self, step: int, told: bool) -> None:
         self.step, self.told = step, told
+        self.begun = moment_number()
+        """Another backward pass since then, and this is none."""
         self.parts: list[Part] = []
         self.waiting = 0
         self.over = False

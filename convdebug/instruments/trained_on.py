@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from .backward import moment_number
 from .evaluated import Evaluation, is_looked_at
 from .evaluation import Evaluations
 from .fetching import tensors_in
@@ -69,8 +70,9 @@ class TrainedOn(Instrument):
     """The event `seen-in-training` of an evaluation: its parts, how much was looked at and how much was trained on.
 
     Training examples are those of the last batch before an update, on the steps on which this is measured: what is
-    found is a lower bound. Passes on what may be the training data, by loader or tensor, do not count. Built-in runs
-    and targets say what their validation data are: there `Examples` looks.
+    found is a lower bound. Passes on what may be the training data, by loader or tensor, do not count. Passes between
+    which something else is trained (a teacher's, for its student) are no evaluation. Built-in runs and targets say what
+    their validation data are: there `Examples` looks.
     """
 
     name: ClassVar[str] = "trained-on"
@@ -120,6 +122,8 @@ class TrainedOn(Instrument):
             if (step, self.scene.model.training) != self._last:
                 self._last = step, self.scene.model.training
                 self._begin_evaluation(step, evaluations.silent)
+            if self._evaluation is not None and self._evaluation.begun != moment_number():
+                self._evaluation = None
             if self._evaluation is not None:
                 self._look(self._evaluation, inputs, evaluations)
         except Exception as problem:  # raised again where the rack can drop the instrument

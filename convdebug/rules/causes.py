@@ -218,7 +218,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "frozen-parameters": ("loss-not-decreasing", "loss-plateau"),
     "loss-plateau": ("loss-not-decreasing",),
     "loss-oscillating": ("loss-not-decreasing",),
-    "initial-loss-off": (),
+    "initial-loss-off": ("loss-not-decreasing",),
 }
 
 RULED_OUT_BY: dict[str, tuple[str, ...]] = {
@@ -251,7 +251,8 @@ RULED_OUT_BY: dict[str, tuple[str, ...]] = {
 
 OF_UPDATES = ("learning-rate-too-high", "gradients-accumulate")  # what is ill at step 0 is not their work
 WITHOUT_ONSET = ("loss-not-decreasing", "loss-plateau")  # seen from the start, whenever their cause set in
-FAR_OFF_CENTER = 3.0  # deviations: the gradients of the first weights are ten times what they would be
+DIVIDED = 1 / 100  # a loss that is made so small, and its gradients with it
+FAR_OFF_CENTER = 2.5  # deviations: the gradients of the first weights are several times what they would be
 SLACK_STEPS = 20  # an onset is known no better than instruments and medians allow
 
 
@@ -281,6 +282,8 @@ def explains(cause: Diagnosis, consequence: Diagnosis) -> bool:
     classes saturates.
     """
     if (cause.rule == "constant-output" and cause.first_step > 0) or _comes_of_nothing(consequence):
+        return False
+    if cause.rule == "initial-loss-off" and cause.evidence.get("ratio", 1.0) >= DIVIDED:
         return False
     if cause.rule == "loss-plateau" and not _is_built_in(cause):
         return False

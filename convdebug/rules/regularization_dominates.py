@@ -19,6 +19,8 @@ TOTAL_FALLEN = 0.8  # by what is added alone
 STILL_HIGH = 0.5  # of the first
 SHRUNK = 0.8  # of the first norm of all weights
 NOT_FALLEN = 0.95  # of the first data loss and of chance
+USUAL_DECAY = 0.1  # up to here it is the rate, which it is multiplied by, that is too high
+GROWN = 2.0  # × the first norm: weights that were thrown out first are pulled back by what would be no harm
 FAR_ABOVE = 10.0  # × the data loss: what is added, to the end
 SHARE_OF_UPDATES = 0.5  # of a step's movement that is decay, where decay is no part of the gradient
 DECOUPLED = ("AdamW",)
@@ -35,7 +37,7 @@ class Pull:
 def judge(facts: Facts) -> Finding | None:
     """A penalty above the data loss (or decay that is most of each step), shrinking weights, a data loss that stays."""
     norms = _norms(facts)
-    if len(norms) < 3:
+    if len(norms) < 3 or norms.values.max() > GROWN * norms.values[0]:
         return None
     return _of_known_penalty(facts, norms) or _of_rest(facts, norms)
 
@@ -156,7 +158,12 @@ def _by_decay(facts: Facts) -> Pull | None:
     decoupled = optimizer.get("name") in DECOUPLED or optimizer.get("decoupled_weight_decay")
     moved = level(update_ratio(facts).values)
     pulled = base_rate(facts) * _decay(facts)
-    if not decoupled or not math.isfinite(moved) or not pulled > SHARE_OF_UPDATES * moved:
+    if (
+        not decoupled
+        or _decay(facts) <= USUAL_DECAY
+        or not math.isfinite(moved)
+        or not pulled > SHARE_OF_UPDATES * moved
+    ):
         return None
     return Pull(
         pulled / moved, f"Each step takes {number(pulled)} of every weight away, {pulled / moved:.0%} of all it moves"

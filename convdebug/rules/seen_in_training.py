@@ -24,7 +24,6 @@ class Part:
 
     step: int
     apart: bool
-    alone: bool
     given: int
     looked_at: int
     compared: float
@@ -67,29 +66,30 @@ class Part:
 
 
 def seen_in_training(facts: Facts) -> Part | None:
-    """The last part of an evaluation that was trained on, unless it may well be meant.
+    """The last part of an evaluation that was trained on, unless that may well be meant.
 
-    Computing the accuracy of training is healthy. It is not what was seen here where the loop says that it validates,
-    where the data are those of another loader, or where a part of them is new. Nothing is said where any
-    evaluation was of data that are clean.
+    Nothing is said where any evaluation was of data that are clean.
     """
     events = facts.events("seen-in-training")
-    told = any(event.data["told"] for event in events)
-    for event in reversed(events):
-        seen = [part for part in (*_sets(event), *_pooled(event)) if part.is_seen]
-        if seen:
-            apart = [part for part in seen if part.apart and not part.contains_training]
-            sure = [part for part in seen if told or part in apart or not _may_be_meant(part, facts.run.status)]
-            ill = [part for part in sure if not _any_is_clean(events, part)]
-            return max(ill, key=lambda part: part.trained, default=None)
-    return None
+    seen = [parts for event in events if (parts := [each for each in _candidates(event) if each.is_seen])]
+    if not seen:
+        return None
+    told, over = any(event.data["told"] for event in events), facts.run.status != "running"
+    validated = [part for part in seen[-1] if told or _is_validation(part, len(seen), over)]
+    ill = [part for part in validated if not _any_is_clean(events, part)]
+    return max(ill, key=lambda part: part.trained, default=None)
 
 
-def _may_be_meant(part: Part, status: str) -> bool:
-    """Where no training example has come again, nobody knows how much of the part is new; that may still change."""
+def _is_validation(part: Part, times: int, over: bool) -> bool:
+    """Not the accuracy of training, which is healthy to compute, where the loop does not say what it evaluates.
+
+    All training examples may be evaluated on purpose, unless it is done again and again by a loader of other data.
+    Of less, by no loader, a part is surely new; where none of the training examples has come again by then, nobody
+    knows how many of them are known, and one can but wait for the end.
+    """
     if part.contains_training:
-        return True
-    return not part.is_mixed if part.known >= WELL_KNOWN else status == "running"
+        return part.apart and times > 1
+    return part.apart or (part.is_mixed if part.known >= WELL_KNOWN else over)
 
 
 def _any_is_clean(events: list[Event], seen: Part) -> bool:
@@ -107,16 +107,13 @@ def _parts(event: Event) -> list[Part]:
     return [_part(event, [data]) for data in event.data["parts"]]
 
 
-def _sets(event: Event) -> Iterator[Part]:
-    found = (data for data in event.data["parts"] if data["trained"] >= LEAST_SEEN and not data["alone"])
-    return (_part(event, [data]) for data in found)
-
-
-def _pooled(event: Event) -> Iterator[Part]:
-    """Single batches are taken together: each is too small, and nobody knows what it is a part of."""
+def _candidates(event: Event) -> Iterator[Part]:
+    """Each set, and all single batches together: each is too small, and nobody knows what it is a part of."""
+    sets = [[data] for data in event.data["parts"] if not data["alone"]]
     alone = [data for data in event.data["parts"] if data["alone"]]
-    if sum(data["trained"] for data in alone) >= LEAST_SEEN:
-        yield _part(event, alone)
+    for found in (*sets, alone):
+        if sum(data["trained"] for data in found) >= LEAST_SEEN:
+            yield _part(event, found)
 
 
 def _part(event: Event, parts: list[dict[str, Any]]) -> Part:
@@ -124,7 +121,6 @@ def _part(event: Event, parts: list[dict[str, Any]]) -> Part:
     return Part(
         step=event.step or 0,
         apart=all(data["apart"] for data in parts),
-        alone=any(data["alone"] for data in parts),
         given=sum(data["given"] for data in parts),
         looked_at=sum(data["looked_at"] for data in parts),
         compared=sum(data["looked_at"] ** 2 for data in parts) / 2,

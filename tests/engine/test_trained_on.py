@@ -198,8 +198,9 @@ def test_numbers_that_arrive_late_from_a_device_are_counted_too(tmp_path, monkey
 
     late = lambda: Readback(lambda values: (values.clone(), Late()))  # noqa: E731
     monkeypatch.setattr(sys.modules["convdebug.watch"], "Readback", late)
-    train(tmp_path / "s", indexed(), lambda model: model(LEAKING))
+    train(tmp_path / "s", indexed(), lambda model: [model(part) for part in LEAKING.split(40)])
     assert "at least 60 " in said(tmp_path / "s")[0]
+    assert len(seen(tmp_path / "s")) == 6
 
 
 # healthy
@@ -230,6 +231,24 @@ def by_subset(model: nn.Module) -> Any:
     return accuracy(model, DataLoader(Subset(TensorDataset(x, y), range(300, 400)), batch_size=20))
 
 
+class Splits(Dataset[tuple[Tensor, Tensor]]):
+    """One dataset, which gives one split after the other."""
+
+    split = TRAIN
+
+    def __len__(self) -> int:
+        return 300
+
+    def __getitem__(self, place: int) -> tuple[Tensor, Tensor]:
+        return x[self.split][place].clone(), y[self.split][place]
+
+
+def by_one_dataset(model: nn.Module) -> Any:
+    splits = Splits()
+    for splits.split in (TRAIN, VAL):
+        accuracy(model, DataLoader(splits, batch_size=50))
+
+
 def by_copies(model: nn.Module) -> Any:
     """Both splits in small copies, as a function that draws batches gives them."""
     for split in (x[TRAIN], x[VAL]):
@@ -241,7 +260,7 @@ def by_both_tensors(model: nn.Module) -> Any:
     return model(x[TRAIN]), model(x[VAL])
 
 
-@pytest.mark.parametrize("evaluate", [by_second_loader, by_subset, by_copies, by_both_tensors])
+@pytest.mark.parametrize("evaluate", [by_second_loader, by_subset, by_one_dataset, by_copies, by_both_tensors])
 @pytest.mark.parametrize("fetched", ["indexed", "by a loader"])
 def test_the_accuracy_of_training_beside_a_clean_validation_is_healthy(evaluate, fetched, tmp_path):
     batches = indexed() if fetched == "indexed" else loader(x[TRAIN], y[TRAIN], shuffle=True).__iter__
@@ -401,7 +420,7 @@ def test_validation_with_recorded_gradients_is_not_taken_for_training(tmp_path):
                 optimizer.step()
                 watched.step()
             evaluated_with(model, clean)
-    assert seen(tmp_path / "s")[-1]["training"]["kept"] == 300
+    assert seen(tmp_path / "s")[-1]["parts"][0]["trained"] == 0
     assert not said(tmp_path / "s")
 
 
@@ -416,7 +435,29 @@ def test_attacks_on_the_validation_examples_are_not_taken_for_training(tmp_path)
         return model(x[VAL])
 
     train(tmp_path / "s", indexed(), evaluate)
-    assert seen(tmp_path / "s")[-1]["training"]["kept"] == 300
+    assert seen(tmp_path / "s")[-1]["parts"][0]["trained"] == 0
+    assert not said(tmp_path / "s")
+
+
+@pytest.mark.parametrize("examples", [slice(0, 300), slice(200, 500)])
+def test_what_a_trained_teacher_answers_for_its_student_is_no_validation(examples, tmp_path):
+    """By a loader of their own, of which some or all were trained on."""
+    teacher = classifier()
+    optimizer = torch.optim.SGD(teacher.parameters(), lr=0.05)
+    with convdebug.watch(teacher, optimizer, session=tmp_path / "s", every=1) as watched:
+        for _ in range(2):
+            for inputs, labels in indexed()():
+                optimizer.zero_grad()
+                F.cross_entropy(teacher(inputs), labels).backward()
+                optimizer.step()
+                watched.step()
+        teacher.eval()
+        student = classifier()
+        for _ in range(3):
+            for inputs, labels in loader(x[examples], y[examples], shuffle=True):
+                with torch.no_grad():
+                    shares = teacher(inputs).softmax(1)
+                (F.cross_entropy(student(inputs), labels) + F.cross_entropy(student(inputs), shares)).backward()
     assert not said(tmp_path / "s")
 
 

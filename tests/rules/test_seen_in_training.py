@@ -95,6 +95,14 @@ def test_data_of_which_nobody_knows_whose_they_are_may_be_the_training_data_on_p
     assert not told(evaluation(40, part(200, 800, apart=False, given=4000)))
 
 
+def test_all_training_examples_are_evaluated_on_purpose_unless_a_loader_of_other_data_does_it_again(told):
+    once, twice = (evaluation(step, part(300, 300, given=900)) for step in (40, 80))
+    assert not told(once)
+    assert told(once, twice)
+    copied = [evaluation(step, part(300, 300, given=900, apart=False)) for step in (40, 80)]
+    assert not told(*copied)
+
+
 def test_before_any_training_example_came_again_an_unknown_evaluation_is_judged_at_the_end(told):
     first = evaluation(40, part(60, apart=False), known=0)
     assert told(first)
