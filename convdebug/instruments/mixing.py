@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .anatomy import first_tensor
+from .anatomy import first_tensor, size_of
 from .fetching import tensors_in
 from .hook import Hook
 from .instrument import Instrument, Moment, Scene
@@ -45,7 +45,7 @@ class Mixing(Instrument):
         self._looks = self._again = 0
         self._first: Tensor | None = None
         self._count = 0
-        large = sum(parameter.numel() for _, parameter in scene.parameters) > MOST_PARAMETERS
+        large = sum(size_of(parameter) for _, parameter in scene.parameters) > MOST_PARAMETERS
         several = torch.distributed.is_available() and torch.distributed.is_initialized()
         self._stop(scene.compiled or large or several or any(map(_is_meant, scene.inner.modules())))
 

@@ -27,6 +27,7 @@ class Source:
         self._database: sqlite3.Connection | None = None
         self._copy: tempfile.TemporaryDirectory[str] | None = None
         self._keep = True
+        self._in_snapshot = False
         self._closed = False
         self._guard = threading.RLock()
         schema.check_header(path)
@@ -65,7 +66,19 @@ class Source:
         return found[0][0] if found else None
 
     def query(self, statement: str, values: Sequence[object] = ()) -> list[tuple]:
-        """All rows of a SELECT."""
+        """All rows of a SELECT.
+
+        A file that is written anew while it is read looks damaged for that moment: it is opened and asked once more.
+        """
+        try:
+            return self._rows(statement, values)
+        except SessionError as error:
+            if self._in_snapshot or "malformed" not in str(error.__cause__):
+                raise
+        self.let_go()
+        return self._rows(statement, values)
+
+    def _rows(self, statement: str, values: Sequence[object]) -> list[tuple]:
         with self._connection() as database:
             return database.execute(statement, values).fetchall()
 
@@ -74,11 +87,11 @@ class Source:
         """What is queried inside belongs together."""
         with self._connection() as database:
             database.execute("BEGIN")
-            kept, self._keep = self._keep, True
+            kept, self._keep, self._in_snapshot = self._keep, True, True
             try:
                 yield
             finally:
-                self._keep = kept
+                self._keep, self._in_snapshot = kept, False
                 if database.in_transaction:
                     database.execute("COMMIT")
 

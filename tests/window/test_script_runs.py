@@ -102,7 +102,11 @@ def steer(qtbot, bench):
     before = bench.model.run.steps
     qtbot.mouseClick(live.step_button, button)
     qtbot.waitUntil(lambda: bench.model.run.steps == before + 1, timeout=60_000)
-    changes = [event.data for event in bench.model.session.events(bench.model.run.id, {"change"})]
-    assert [(change["key"], change["new"]) for change in changes] == [("optimizer.lr", 0.025)]
+
+    def changes():  # the rows of a step are seen before its events, which the next transaction brings
+        found = [event.data for event in bench.model.session.events(bench.model.run.id, {"change"})]
+        return [(change["key"], change["new"]) for change in found]
+
+    qtbot.waitUntil(lambda: changes() == [("optimizer.lr", 0.025)], timeout=60_000)
     qtbot.mouseClick(live.stop_button, button)
     qtbot.waitUntil(lambda: bench.model.run.status == "stopped", timeout=60_000)
