@@ -112,12 +112,15 @@ def same_random_state() -> Iterator[None]:
 
 @contextmanager
 def attributes_kept(module: nn.Module) -> Iterator[None]:
-    """What a forward pass counts, stores or appends on the module itself is taken back."""
+    """What a forward pass counts, stores or appends on the module itself is taken back, and what a generator drew."""
     own = dict(module.__dict__)
     contents = [(value, value.copy()) for value in own.values() if type(value) in CONTAINERS]
+    sources = [(value, value.get_state()) for value in own.values() if isinstance(value, torch.Generator)]
     try:
         yield
     finally:
+        for source, state in sources:
+            source.set_state(state)
         for name in module.__dict__.keys() - own.keys():
             del module.__dict__[name]
         module.__dict__.update(own)

@@ -179,3 +179,19 @@ def test_looking_at_it_changes_nothing(tmp_path):
         return torch.cat([each.detach().reshape(-1) for each in model.parameters()])
 
     assert torch.equal(weights(True), weights(False))
+
+
+def test_a_generator_of_the_models_own_draws_on_as_if_nobody_had_looked(tmp_path):
+    class Noisy(Attentive):
+        def __init__(self):
+            super().__init__(batch_first=True)
+            self.source = torch.Generator().manual_seed(3)
+
+        def forward(self, inputs):
+            return super().forward(inputs + 0.1 * torch.randn(inputs.shape, generator=self.source))
+
+    model, drawn = Noisy(), torch.Generator().manual_seed(3)
+    assert told(tmp_path / "s.convdebug", model, (24, 6, 4), every=1) == ([], [])
+    for _ in range(20):
+        torch.randn(24, 6, 4, generator=drawn)
+    assert torch.equal(model.source.get_state(), drawn.get_state())
