@@ -70,7 +70,7 @@ class Watch:
         self._checkpoints = checkpoints
         self._keep_open = keep_open
         self._stepped = stepped
-        told = (self._before_update, self._after_update, self._attempted, self._tried)
+        told = (self._before_update, self._after_update, self._attempted, self._tried, self._notice_other)
         self._stepping = Stepping(scene.model, scene.optimizers, *told, search=stepped is not None)
         self._unanswered: set[int] = set()
         self._wishes = Wishes(scene.run, scene.optimizers, self._take_wish)
@@ -193,7 +193,7 @@ class Watch:
                 return
             self.count_every_call()
         applied = self._ears.pending.take()
-        given = self._calls.with_kept(loss)
+        given = self._calls.with_kept(loss) if loss is not None or self._calls.waiting else None
         self._rows.step(
             moment.step, applied if given is None else given, self._learning_rate(), entered - self._started
         )
@@ -260,7 +260,9 @@ class Watch:
         self._origin.before_update(optimizer, moment)
         moment.updates += 1
         self._unanswered.discard(id(optimizer))
-        self._ears.pending.inside_step = True
+        pending = self._ears.pending
+        self._scene.loop.step_begins(optimizer, pending.marks)
+        pending.inside_step = True
         self._calls.optimizer_steps()
         if moment.timeline is not None:
             moment.timeline.start("optimizer")
@@ -277,6 +279,7 @@ class Watch:
     def _attempted(self, optimizer: Optimizer) -> None:
         """A gradient scaler was asked to step: it may skip the update, or the optimizer says itself that it steps."""
         self._moment.attempted = True
+        self._scene.loop.scaler_asked(optimizer, self._ears.pending.marks)
         self._unanswered.add(id(optimizer))
         self._origin.attempted()
 
@@ -286,6 +289,11 @@ class Watch:
             self._ears.pending.cut()
             self._stepped(self, optimizer)
         self._unanswered.discard(id(optimizer))
+
+    def _notice_other(self, optimizer: Optimizer) -> None:
+        """The info `other_optimizer`: one that steps these parameters without having been given to the watch."""
+        if "other_optimizer" not in self._scene.info:
+            self._scene.tell(other_optimizer=type(optimizer).__name__)
 
     def hear_late(self, tensors: Any, gradients: Any) -> None:
         """A backward pass that ended just before this watch was started was the model's."""

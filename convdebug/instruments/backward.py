@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .probe import is_probing
+from .home import heard_in
+from .probe import depth, is_probing
 
 Told = Callable[[bool], None]
 """Called with True as a backward pass begins and with False as it ends."""
@@ -29,10 +31,16 @@ _numbers: list[float] = []
 def roots() -> list[Tensor]:
     """The tensors from which the backward pass under way began."""
     begun = _under_way[-1] if _under_way else ()
-    if type(begun) is Tensor:
-        return [begun]
     given = [begun] if isinstance(begun, Tensor) else list(begun)
     return [each for each in given if isinstance(each, Tensor)]
+
+
+def scalar_root() -> Tensor | None:
+    """The first tensor of one element from which the backward pass under way began."""
+    begun = _under_way[-1] if _under_way else ()
+    if type(begun) is Tensor:
+        return begun if begun.numel() == 1 else None
+    return next((each for each in roots() if each.numel() == 1), None)
 
 
 def moment_number() -> int:
@@ -96,7 +104,7 @@ def _unpatch_if_idle() -> None:
 def _wrapped(original: Any) -> Any:
     @functools.wraps(original)
     def backward(tensors: Any, grad_tensors: Any = None, *args: Any, **kwargs: Any) -> Any:
-        if torch.compiler.is_compiling() or is_probing():
+        if torch.compiler.is_compiling() or depth[0] or (heard_in and heard_in[0] != get_ident()):
             return original(tensors, grad_tensors, *args, **kwargs)
         heard, heard_tensors = tuple(_listeners), tuple(_tensor_listeners)
         _under_way.append(tensors)

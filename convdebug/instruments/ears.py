@@ -57,7 +57,7 @@ class Ears:
         self.pending = PendingLoss(scene.gradient_marks)
         self.evaluations = Evaluations(write_evaluation)
         self.held_out = HeldOut(scene)
-        told = (self._training_begins, self._evaluation_begins, self._evaluated, self._trained, self._tell_failure)
+        told = (self._training_begins, self._evaluation_begins, self._evaluated, self._trained, self._fail_at_the_door)
         self.root = Root(scene.model, scene.clock, *told)
         self.root.hearable = self.root.hearable and hooks
         self._comparing = False
@@ -129,26 +129,30 @@ class Ears:
         """What was heard could not be made sense of: no losses or evaluations are heard any more."""
         self._tell_failure(problem)
 
+    def _fail_at_the_door(self, problem: Exception) -> None:
+        """What goes in and out of the model cannot be made sense of: no evaluations are heard any more, but losses."""
+        self.evaluations.forget()
+        self._tell_failure(problem)
+
     def _tell_failure(self, problem: Exception) -> None:
         message = f"{type(problem).__name__}: {problem}"
         self.scene.run.event("instrument-failed", instrument="ears", message=message)
 
     def _is_mine(self, scores: Any) -> bool:
         """Of several models a loss belongs to that whose answer it is given, else to the one called last."""
-        if len(_all) == 1:
-            return True
         claimants = [each for each in _all if each.root.gave(scores)]
         return self is max(claimants or _all, key=lambda each: each.root.called)
 
     @harmless
     def _see_loss(self, name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
-        if not self._is_mine(scores):
+        if len(_all) > 1 and not self._is_mine(scores):
             return
         if not value.requires_grad:
             self._see_unrecorded_loss(name, scores, labels, value, reduction)
             return
         given = self.root.pass_that_gave(scores)
-        self.evaluations.direct = self.evaluations.direct and given is not None
+        if given is None:
+            self.evaluations.direct = False
         if not self.scene.model.training:
             self.evaluations.saw_loss(name, scores, labels, value, reduction, sure=False)
         moment = self.moment
@@ -174,28 +178,35 @@ class Ears:
 
     @harmless
     def _see_unrecorded_loss(self, name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
-        if self._is_mine(scores):
+        if len(_all) == 1 or self._is_mine(scores):
             self.evaluations.saw_loss(name, scores, labels, value, reduction)
 
     @harmless
     def _hear_backward(self, begins: bool, tensors: Any, gradients: Any) -> None:
-        pending = self.pending
+        pending, loop = self.pending, self.scene.loop
         if begins:
+            loop.backwards += 1
             pending.begins(tensors, gradients)
             if pending.began_anew:
+                loop.unused.written_between()
                 self._forget_what_is_applied_nowhere()
-            self.evaluations.backward_begins()
+            if self.evaluations.may_be_training:
+                self.evaluations.backward_begins()
             if self.root.keeps_parts:
                 self._look_for_pairs(tensors)
             return
         pending.ended()
+        if pending.touched and not pending.inside_step:
+            loop.unused.gave()
         self._mark_heard()
         self.evaluations.training_is(self.moment)
         if not self._compared:
             self._compare_with_function()
         if self.root.keeps_parts:
             self._look_for_loss_in_answer(tensors)
-        self.evaluations.backward_ended(pending.touched and not self.scene.model.training)
+        trained = pending.touched and not self.scene.model.training
+        if trained or self.evaluations.may_be_training:
+            self.evaluations.backward_ended(trained)
 
     def _forget_what_is_applied_nowhere(self) -> None:
         """What was heard up to the last backward pass: a generator's loss that came through a discriminator.
@@ -252,17 +263,19 @@ class Ears:
     def _hear_grad(self, outputs: Any) -> None:
         self.pending.hear_grad(outputs)
 
-    @harmless
+    # what the door tells; what goes wrong there it keeps away from the training
+
     def _training_begins(self, inputs: Any) -> None:
+        if self.broken:
+            return
         self.evaluations.training_sees(inputs, goes_on=self.scene.model.training)
-        self.held_out.training_goes_on()
+        self.held_out.fresh = True
         if len(_all) > 1 and not self._fed:
             self._look_who_feeds(inputs)
 
-    @harmless
     def _trained(self, output: Any) -> None:
         told = self.scene.aside
-        if told is not None and (self.moment.updates or not self.scene.model.training):
+        if told is not None and not self.broken and (self.moment.updates or not self.scene.model.training):
             told(self.moment.step, output)
 
     def _look_who_feeds(self, inputs: Any) -> None:
@@ -277,8 +290,9 @@ class Ears:
     def _evaluation_is_over(self) -> None:
         self.evaluations.training_goes_on()
 
-    @harmless
     def _evaluation_begins(self, inputs: Any) -> None:
+        if self.broken:
+            return
         if not self._comparing:
             self._comparing = True
             listen_to_comparisons(self._see_equal)
@@ -289,8 +303,9 @@ class Ears:
         if self.scene.unrecorded is not None:
             self.scene.unrecorded(self.moment.step, inputs, self.evaluations)
 
-    @harmless
     def _evaluated(self, output: Any) -> None:
+        if self.broken:
+            return
         if self.scene.evaluating is not None:
             self.scene.evaluating(False)
         self.evaluations.saw_forward(output)

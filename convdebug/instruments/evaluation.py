@@ -124,6 +124,11 @@ class Evaluations:
             size = int(scores.shape[0]) if scores.dim() else None
             self._training = (moment.loss_name, moment.loss_reduction or "mean", scores.dim(), size)
 
+    @property
+    def may_be_training(self) -> bool:
+        """Whether anything was computed with gradients, in evaluation mode: a backward pass tells what it was."""
+        return bool(self._maybe)
+
     def backward_begins(self) -> None:
         """What was computed with gradients on the data that is trained on was training after all."""
         self._maybe.pop(Fetched.source, None)

@@ -6,32 +6,20 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from .backward import moment_number
-
 Mark = tuple[int, int] | None
 """Which object a gradient is, and how often it was written to; None where there is none."""
 
 
 class GradientMarks:
-    """Of the first, the middle and the last trained parameter; looked at once for all who ask in the same moment."""
+    """Of the first, the middle and the last trained parameter."""
 
     def __init__(self) -> None:
         self.chosen: list[nn.Parameter] = []
-        self._seen_at = -1
-        self._seen: list[Mark] = []
 
     def choose(self, parameters: Sequence[tuple[str, nn.Parameter]]) -> None:
         """The parameters of the model: choose those to look at."""
         trained = [parameter for _, parameter in parameters if parameter.requires_grad]
         self.chosen = [trained[place] for place in sorted({0, len(trained) // 2, len(trained) - 1})] if trained else []
-        self._seen_at = -1
-
-    def in_backward(self) -> list[Mark]:
-        """As a backward pass begins or ends: nobody but us looks at gradients there, so that once is enough."""
-        at = moment_number()
-        if at != self._seen_at:
-            self._seen_at, self._seen = at, self.now()
-        return self._seen
 
     def now(self) -> list[Mark]:
         """What tells each gradient from one that was replaced or written to since."""

@@ -1,4 +1,4 @@
-"""Hears what a training loop does, whoever wrote it: backward passes, optimizer steps, calls of a gradient scaler."""
+"""Hears what a training loop does, whoever wrote it: backward passes, optimizer steps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from torch.utils.hooks import RemovableHandle
 from .backward import listen_to_backward, stop_listening_to_backward
 from .home import is_elsewhere
 from .instrument import Instrument, Moment, Scene
-from .scaler import listen_to_scaler, stop_listening_to_scaler
 
 _hearers: list[weakref.ref[Hearer]] = []
 _hearers_of: dict[str, tuple[weakref.ref[Hearer], ...]] = {}
@@ -69,11 +68,8 @@ class Hearer(Instrument):
 
     def step_ended(self, optimizer: Optimizer) -> None: ...
 
-    def scaler_asked(self, optimizer: Any) -> None:
-        """A gradient scaler was asked to step this optimizer; it steps only if the gradients are finite."""
 
-
-MOMENTS = ("backward_begins", "backward_ended", "step_begins", "step_ended", "scaler_asked")
+MOMENTS = ("backward_begins", "backward_ended", "step_begins", "step_ended")
 
 
 def _listen(hearer: Hearer) -> None:
@@ -81,7 +77,6 @@ def _listen(hearer: Hearer) -> None:
         _handles.append(register_optimizer_step_pre_hook(_hear_step_begin))
         _handles.append(register_optimizer_step_post_hook(_hear_step_end))
         listen_to_backward(_hear_backward)
-        listen_to_scaler(_hear_scaler)
     _hearers.append(weakref.ref(hearer))
     _sort_out()
 
@@ -106,31 +101,27 @@ def _stop_listening(hearer: Hearer) -> None:
             handle.remove()
         _handles.clear()
         stop_listening_to_backward(_hear_backward)
-        stop_listening_to_scaler(_hear_scaler)
 
 
 def _hear_backward(begins: bool) -> None:
     """Called in the thread that is heard only."""
-    _tell("backward_begins" if begins else "backward_ended")
+    what = "backward_begins" if begins else "backward_ended"
+    if _hearers_of[what]:
+        _tell(what)
 
 
 def _hear_step_begin(optimizer: Optimizer, _args: Any, _keywords: Any) -> None:
-    if not is_elsewhere():
+    if _hearers_of["step_begins"] and not is_elsewhere():
         _tell("step_begins", optimizer)
 
 
 def _hear_step_end(optimizer: Optimizer, _args: Any, _keywords: Any) -> None:
-    if not is_elsewhere():
+    if _hearers_of["step_ended"] and not is_elsewhere():
         _tell("step_ended", optimizer)
 
 
-def _hear_scaler(optimizer: Any) -> None:
-    if not is_elsewhere():
-        _tell("scaler_asked", optimizer)
-
-
 def _tell(what: str, *about: Any) -> None:
-    for reference in _hearers_of.get(what, ()):
+    for reference in _hearers_of[what]:
         hearer = reference()
         if hearer is None or hearer.trouble is not None:
             continue

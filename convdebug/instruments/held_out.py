@@ -21,19 +21,16 @@ class HeldOut:
         self.scene = scene
         self._table = Table(scene.run)
         self._samples: Samples | None = None
-        self._fresh = True
+        self.fresh = True
+        """Set when training goes on: what is evaluated next is another evaluation."""
         self._evaluations = 0
         self._last_step = -1
 
-    def training_goes_on(self) -> None:
-        """What is evaluated next is another evaluation."""
-        self._fresh = True
-
     def evaluation_begins(self, inputs: Any, step: int) -> None:
         """The model is given a batch while no gradients are recorded, before training step `step`."""
-        if not self._fresh or self.scene.model.training:
+        if not self.fresh or self.scene.model.training:
             return
-        self._fresh = False
+        self.fresh = False
         self._evaluations += 1
         rare = self._evaluations > EARLY and self._evaluations & (self._evaluations - 1)
         if not rare and step > self._last_step:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .gradient_marks import GradientMarks
+from .loop_heard import LoopHeard
 from .readback import Readback
 from .timeline import Timeline
 
@@ -45,6 +46,7 @@ class Scene:
     """Told the step and each answer with a graph that the step hardly trains on: in evaluation mode, or after it."""
 
     def __post_init__(self) -> None:
+        self.loop = LoopHeard(self.gradient_marks, self.readback)
         self.look_again()
 
     def look_again(self) -> None:

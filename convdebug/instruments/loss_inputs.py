@@ -104,13 +104,15 @@ class LossInputs(Instrument):
         self.fall_silent()
 
     def _hear(self, name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
+        if not self._due:
+            return
         try:
             self._take(name, scores, labels, value, reduction)
         except Exception as problem:  # inside the user's loss: kept, and raised when the step is over
             self._trouble = problem
 
     def _take(self, name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
-        count = sum(call[0].partition(".")[0] == name for call in self._calls) if self._due else MOST_CALLS
+        count = sum(call[0].partition(".")[0] == name for call in self._calls)
         if count >= MOST_CALLS or not value.requires_grad:
             return
         if isinstance(scores, Tensor) and isinstance(labels, Tensor) and scores.requires_grad:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .probe import is_probing
+from .home import heard_in
+from .probe import depth
 from .taken import Taken, put_back, replace_taken
 
 LOSSES = (
@@ -156,7 +158,9 @@ def _wrapped(name: str, original: Any) -> Any:
     @functools.wraps(original)
     def loss(input: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
         value = original(input, target, *args, **kwargs)
-        if not torch.compiler.is_compiling() and not is_probing() and isinstance(value, Tensor):
+        if torch.compiler.is_compiling() or depth[0] or (heard_in and heard_in[0] != get_ident()):
+            return value
+        if isinstance(value, Tensor):
             _settings[name] = (args, kwargs)
             tell(name, input, target, value, kwargs.get("reduction", "mean"))
             for heard in _call_listeners:

@@ -23,7 +23,8 @@ class PendingLoss:
     def __init__(self, gradients: GradientMarks) -> None:
         self._gradients = gradients
         self._losses: list[Tensor | float] = []
-        self._marks: list[Mark] = []
+        self.marks: list[Mark] = []
+        """Of the gradients, as the last backward pass left them."""
         self._before: list[Mark] = []
         self._coming: Tensor | float | None = None
         self._asked_for: Tensor | None = None
@@ -37,11 +38,11 @@ class PendingLoss:
 
     def look_again(self) -> None:
         """Other parameters may have been chosen."""
-        self._marks = self._gradients.now()
+        self.marks = self._gradients.now()
 
     def add(self, tensors: Any, gradients: Any) -> None:
         """Count a backward pass that nobody heard begin."""
-        self._marks = self._gradients.now()
+        self.marks = self._gradients.now()
         value = value_of(tensors, gradients)
         if value is not None:
             self._losses.append(value)
@@ -80,8 +81,8 @@ class PendingLoss:
 
     def begins(self, tensors: Any, gradients: Any) -> None:
         """A backward pass begins."""
-        self._before = self._gradients.in_backward()
-        self.began_anew = self._before != self._marks and not self.inside_step
+        self._before = self._gradients.now()
+        self.began_anew = self._before != self.marks and not self.inside_step
         if self.began_anew:
             self.discarded += len(self._losses) > self._cut
             del self._losses[self._cut :]
@@ -89,8 +90,8 @@ class PendingLoss:
 
     def ended(self) -> None:
         """A backward pass is over."""
-        self._marks = self._gradients.in_backward()
-        self.touched = self._marks != self._before or not self._gradients.chosen
+        self.marks = self._gradients.now()
+        self.touched = self.marks != self._before or not self._gradients.chosen
         if self._coming is not None and self.touched and not (self.inside_step and self._losses):
             self._losses.append(self._coming)
         self._coming = None

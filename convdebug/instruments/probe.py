@@ -19,27 +19,23 @@ CONTAINERS = (list, dict, set, deque)
 MOST_WEIGHTS = 2**26
 _leave_weights: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 """Models whose forward pass was seen to leave their weights alone."""
-_depth = [0]
+depth = [0]
+"""More than 0 while what is computed is our own; read as it is where that is asked at every step."""
 
 
 def is_probing() -> bool:
     """Whether what is computed at this moment is our own, not the user's, or in a thread that is not heard."""
-    return _depth[0] > 0 or is_elsewhere()
-
-
-def is_ours() -> bool:
-    """The same in a hook, which is called in the thread that is heard only."""
-    return _depth[0] > 0
+    return depth[0] > 0 or is_elsewhere()
 
 
 class _Probing:
     """A class, as it is entered several times in every step: a generator costs three times as much."""
 
     def __enter__(self) -> None:
-        _depth[0] += 1
+        depth[0] += 1
 
     def __exit__(self, *error: object) -> None:
-        _depth[0] -= 1
+        depth[0] -= 1
 
 
 _probing = _Probing()

@@ -14,10 +14,9 @@ from torch.utils.hooks import RemovableHandle
 
 from .anatomy import first_tensor
 from .fetching import base_of, tensors_in
-from .harmless import harmless
 from .hook import Hook
 from .instrument import Moment
-from .probe import is_ours
+from .probe import depth
 
 MOST_OPERATORS = 8
 DIVIDING = ("Div", "Mul", "Mean", "Sum", "View", "Squeeze", "Reshape")
@@ -117,8 +116,8 @@ class Root:
 
     def attach(self) -> None:
         if not self._hooks and self.hearable:
-            self._hooks.append(self.model.register_forward_pre_hook(Hook(self._enter), with_kwargs=True))
-            self._hooks.append(self.model.register_forward_hook(Hook(self._leave)))
+            self._hooks.append(self.model.register_forward_pre_hook(Hook(self._enter, self), with_kwargs=True))
+            self._hooks.append(self.model.register_forward_hook(Hook(self._leave, self)))
 
     def detach(self) -> None:
         self.moment = None
@@ -126,9 +125,8 @@ class Root:
             hook.remove()
         self._hooks.clear()
 
-    @harmless
     def _enter(self, _model: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        if torch.compiler.is_compiling() or is_ours():
+        if torch.compiler.is_compiling() or depth[0]:
             return
         self.called = next(_calls)
         if not torch.is_grad_enabled():
@@ -147,17 +145,17 @@ class Root:
         if moment.timeline is not None:
             moment.timeline.start("forward")
 
-    @harmless
     def _leave(self, _model: nn.Module, _inputs: Any, output: Any) -> None:
-        if torch.compiler.is_compiling() or is_ours():
+        if torch.compiler.is_compiling() or depth[0]:
             return
         self.called = next(_calls)
-        if self.passes is not None and torch.is_grad_enabled():
+        recorded = torch.is_grad_enabled()
+        if recorded and self.passes is not None:
             self.passes.pass_ends(output)
         tensor = first_tensor(output)
         if tensor is not None:
             self._answers.append((self.called, weakref.ref(tensor)))
-        if not torch.is_grad_enabled():
+        if not recorded:
             self._evaluated(output)
             return
         self._trained(output)

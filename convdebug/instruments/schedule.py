@@ -17,7 +17,7 @@ GROWTH = 200
 FAST_STEP_S = 0.008
 EARLY_CHEAP = 0.01
 """Of a step: what costs less is measured early in any case."""
-EARLY_GRACE_S = 0.02
+EARLY_GRACE_S = 0.012
 EARLY_SHARE = 0.005
 """What early measurements of slower steps may take: a grace and a share of the steps so far, without pauses."""
 
@@ -75,6 +75,8 @@ class Schedule:
         self._bases: deque[float] = deque(maxlen=REMEMBERED)
         self._taken = 0
         self._early_spent = 0.0
+        self._first: tuple[int, Mapping[str, float]] | None = None
+        """What was measured before it was known how long a step takes."""
 
     @property
     def step_seconds(self) -> float:
@@ -96,6 +98,9 @@ class Schedule:
         self._steps.append(seconds)
         self._taken += 1
         self._bases.append(base_seconds)
+        if self._first is not None:
+            first, self._first = self._first, None
+            self._plan(*first)
 
     def nothing_due(self, step: int) -> bool:
         """The cheap question, for the many steps at which the answer is yes."""
@@ -125,6 +130,12 @@ class Schedule:
         for price in self.prices:
             if price.name in seconds:
                 price.pay(seconds[price.name])
+        if not self._steps:
+            self._first = step, seconds
+        self._plan(step, seconds)
+
+    def _plan(self, step: int, seconds: Mapping[str, float]) -> None:
+        """Set when those that measured at `step` are due again."""
         for price, affordable in zip(self.prices, self._affordable(), strict=True):
             if price.name in seconds:
                 first_of_pair = price.pairs and price.measured % 2 == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
+from threading import get_ident
 from typing import Any
 
 from torch import nn
@@ -14,7 +15,7 @@ from torch.optim.optimizer import (
 )
 from torch.utils.hooks import RemovableHandle
 
-from .home import is_elsewhere
+from .home import heard_in
 from .scaler import listen_to_scaler, stop_listening_to_scaler
 
 
@@ -23,7 +24,7 @@ class Stepping:
 
     `optimizers` are those to listen to; an empty list, or any with `search`, is filled with those that are found.
     `attempted` is told when a GradScaler is asked to step, whether or not it then skips the optimizer; `tried` when it
-    has done either.
+    has done either. `other` is told, once, of an optimizer that holds some of the parameters and is not listened to.
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class Stepping:
         after: Callable[[Optimizer], None],
         attempted: Callable[[Optimizer], None],
         tried: Callable[[Optimizer], None] = lambda optimizer: None,
+        other: Callable[[Optimizer], None] = lambda optimizer: None,
         search: bool = False,
     ) -> None:
         self.optimizers = optimizers
         self._search = search or not optimizers
         self._model = model
         self._before, self._after, self._attempted, self._tried = before, after, attempted, tried
+        self._other = other
         self._known = weakref.WeakKeyDictionary(dict.fromkeys(optimizers, True))
         self._last: weakref.ref[Optimizer] | None = None
         """The one of ours that stepped last."""
@@ -75,18 +78,20 @@ class Stepping:
             self._tried(optimizer)
 
     def _is_ours(self, optimizer: Any) -> bool:
-        if is_elsewhere():
-            return False
-        if not isinstance(optimizer, Optimizer):
+        if heard_in and heard_in[0] != get_ident():
             return False
         if self._last is not None and self._last() is optimizer:
             return True
+        if not isinstance(optimizer, Optimizer):
+            return False
         known = self._known.get(optimizer)
         if known is None:
-            known = self._search and self._holds_ours(optimizer)
-            self._known[optimizer] = known
+            holds = self._holds_ours(optimizer)
+            known = self._known[optimizer] = self._search and holds
             if known:
                 self.optimizers.append(optimizer)
+            elif holds:
+                self._other(optimizer)
         if known:
             self._last = weakref.ref(optimizer)
         return known

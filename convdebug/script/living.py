@@ -27,7 +27,10 @@ class LivingOptimizers(list[Optimizer]):
         self._references.append(weakref.ref(optimizer))
 
     def __iter__(self) -> Iterator[Optimizer]:
-        return iter(self._alive())
+        for reference in self._references:
+            optimizer = reference()
+            if optimizer is not None:
+                yield optimizer
 
     def __len__(self) -> int:
         return len(self._alive())

@@ -16,7 +16,7 @@ from torch.utils.hooks import RemovableHandle
 
 from convdebug.instruments.anatomy import unwrapped
 from convdebug.instruments.backward import listen_to_tensors, stop_listening_to_tensors
-from convdebug.instruments.home import claim, is_elsewhere
+from convdebug.instruments.home import claim, heard_in, is_elsewhere
 from convdebug.instruments.losses import hold, let_go
 from convdebug.instruments.pending import first_of
 from convdebug.instruments.unregistered import leaves_of
@@ -196,7 +196,7 @@ class Lookout:
     # backward passes
 
     def _hear_backward(self, begins: bool, tensors: Any, gradients: Any) -> None:
-        if not claim():
+        if not heard_in and not claim():
             return
         if begins:
             self.backwards += 1
@@ -312,13 +312,15 @@ class Lookout:
 
     def _stepped(self, watched: Watch, optimizer: Optimizer) -> None:
         """An optimizer of a watched model has stepped; one inside another's step is a part of it."""
-        if self._stepping or self._blind or watched in self._models.lost:
+        models = self._models
+        if self._stepping or self._blind or watched in models.lost.watches:
             return
-        now = self._models.rounds[id(watched)]
+        now = models.rounds[id(watched)]
         now.by_backward = False
         now.done.add(id(optimizer))
         if (now.active if now.active is not None else {id(each) for each in watched.optimizers}) <= now.done:
-            self._count_step(watched)
+            now.close()
+            self._step(watched)
 
     def _count_step(self, watched: Watch) -> None:
         now = self._models.rounds[id(watched)]

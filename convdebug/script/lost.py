@@ -11,14 +11,11 @@ class LostWatches:
     """What went wrong with them is in their runs; they fall silent as soon as that is safe."""
 
     def __init__(self) -> None:
-        self._lost: list[Watch] = []
+        self.watches: list[Watch] = []
         self.still_hearing: list[Watch] = []
 
-    def __contains__(self, watched: Watch) -> bool:
-        return watched in self._lost
-
     def add(self, watched: Watch, message: str) -> None:
-        self._lost.append(watched)
+        self.watches.append(watched)
         self.still_hearing.append(watched)
         watched.event("instrument-failed", instrument="lookout", message=message)
 
@@ -31,5 +28,5 @@ class LostWatches:
     def finish(self, status: str, reason: str | None) -> None:
         """End their runs as the script has ended."""
         self.silence()
-        for each in self._lost:
+        for each in self.watches:
             each.run.finish(status, reason)

@@ -274,7 +274,7 @@ def test_an_evaluation_is_counted_with_its_losses_and_the_mode_it_was_in(tmp_pat
 
 
 def test_what_fails_while_hearing_is_recorded_and_nobody_is_left_behind(tmp_path, monkeypatch):
-    monkeypatch.setattr("convdebug.instruments.loop.LoopCounts.backward_begins", lambda self: 1 / 0)
+    monkeypatch.setattr("convdebug.instruments.received.Received.backward_ended", lambda self: 1 / 0)
     model = net()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     path = tmp_path / "run.convdebug"
@@ -288,5 +288,5 @@ def test_what_fails_while_hearing_is_recorded_and_nobody_is_left_behind(tmp_path
         assert all(isinstance(reference(), Hearer) for reference in _hearers)
     with Session.open(path) as session:
         failed = session.events(kinds=["instrument-failed"])
-    assert [event.data["instrument"] for event in failed] == ["loop-counts"]
+    assert [event.data["instrument"] for event in failed] == ["received"]
     assert not any(reference() for reference in _hearers)

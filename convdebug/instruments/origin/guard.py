@@ -149,11 +149,8 @@ class Origin:
     # the loss
 
     def _before_backward(self) -> None:
-        root: Tensor | None = None
-        for root in backward.roots():
-            if root.numel() == 1:
-                break
-        else:
+        root = backward.scalar_root()
+        if root is None:
             return
         if not self._reads_at_once(root):
             self._flag(root)
