@@ -81,10 +81,11 @@ def sweep(
 
 
 def _print_trials(result: dict, path: Path) -> None:
-    click.echo(f"{'rate':>10}  {'seed':>4}  {'status':<8}  {'first loss':>10}  {'last loss':>10}")
-    for trial in result["trials"]:
+    click.echo(f"{'rate':>10}  {'seed':>4}  {'steps':>5}  {'status':<8}  {'first loss':>10}  {'last loss':>10}")
+    for trial in (*result["trials"], *result["longer"]):
         first, last = (f"{trial[key]:>10.4g}" for key in ("first_loss", "last_loss"))
-        click.echo(f"{trial['lr']:>10.2e}  {trial['seed']:>4}  {trial['status']:<8}  {first}  {last}")
+        about = f"{trial['lr']:>10.2e}  {trial['seed']:>4}  {trial['steps']:>5}  {trial['status']:<8}"
+        click.echo(f"{about}  {first}  {last}")
     suggestion = result["suggestion"]
     if suggestion["lr"] is not None:
         click.echo(

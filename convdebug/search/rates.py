@@ -11,6 +11,7 @@ LEARNED = 0.01
 """A rate learns when the loss falls by this share of what it was on the same batches before training."""
 HALF = 0.5
 CLOSE = 0.05
+PROLONGED = 3
 ALIKE = 1e-6
 """Losses that differ by a smaller share are the same: rates decades apart never agree so well where they matter."""
 
@@ -116,11 +117,22 @@ def _alike(losses: Sequence[float]) -> bool:
     return all(math.isfinite(loss) for loss in losses) and max(losses) - min(losses) <= ALIKE * abs(losses[0])
 
 
-def suggestion_of(trials: Sequence[Trial]) -> Suggestion:
+def worth_prolonging(trials: Sequence[Trial]) -> list[float]:
+    """The best rate so far and those below it that longer trials may find better: the lower one is often the slower."""
+    rates = by_rate(trials)
+    learning = [rate for rate in rates if rate.status == "ok"]
+    if not learning or not rate_matters(trials):
+        return []
+    best = min(learning, key=lambda rate: rate.loss)
+    return [rate.lr for rate in rates if rate.lr <= best.lr and rate.status != "diverged"][-PROLONGED:]
+
+
+def suggestion_of(trials: Sequence[Trial], longer: Sequence[Trial] = ()) -> Suggestion:
     """The rate to take; none where the rate has no effect.
 
     Of the rates whose loss is close to the best one's (within the spread over seeds or 5 % of the gain), the middle
-    one: the lowest loss of a short trial stands often right beside the cliff.
+    one: the lowest loss of a short trial stands often right beside the cliff. Where some were trained for `longer`,
+    one of those: what is ahead after a few steps need not stay so.
     """
     rates = by_rate(trials)
     learning = [rate for rate in rates if rate.status == "ok"]
@@ -130,7 +142,17 @@ def suggestion_of(trials: Sequence[Trial]) -> Suggestion:
         return Suggestion(None, None, None, _why_any(rates))
     best = min(learning, key=lambda rate: rate.loss)
     chosen = _steady(learning, best)
-    good = [rate.lr for rate in learning if _gain(rate) >= HALF * _gain(best)]
+    further = {rate.lr: rate for rate in by_rate(longer)}
+    good = [
+        rate.lr
+        for rate in learning
+        if _gain(rate) >= HALF * _gain(best) and (rate.lr not in further or further[rate.lr].status == "ok")
+    ]
+    lasting = [rate for rate in further.values() if rate.status == "ok"]
+    if lasting:
+        best = min(lasting, key=lambda rate: rate.loss)
+        chosen = _steady(lasting, best)
+    good.append(chosen.lr)
     return Suggestion(chosen.lr, min(good), max(good), _why(rates, chosen, best))
 
 
@@ -178,5 +200,7 @@ def _edges(rates: Sequence[Rate], best: Rate) -> str:
     text = f"; {min(burst):.2g} and above diverge" if burst else ""
     text += f"; {max(still):.2g} and below hardly move" if still else ""
     if best.lr in (rates[0].lr, rates[-1].lr):
-        text += f"; the best rate lies at the edge of the range, look further {'up' if best is rates[-1] else 'down'}"
+        text += (
+            f"; the best rate lies at the edge of the range, look further {'up' if best.lr == rates[-1].lr else 'down'}"
+        )
     return text

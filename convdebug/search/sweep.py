@@ -15,7 +15,7 @@ from torch import nn
 from convdebug.devices import choose_device
 from convdebug.errors import UserError
 from convdebug.learner import Learner
-from convdebug.search.rates import Suggestion, Trial, rate_matters, status_of, suggestion_of
+from convdebug.search.rates import Suggestion, Trial, rate_matters, status_of, suggestion_of, worth_prolonging
 from convdebug.search.short_training import held_batches, isolated, learner_of, mean_loss, rate_of, seed_all
 from convdebug.target import Target
 from convdebug_sessions import Recorder, RunRecorder
@@ -25,6 +25,8 @@ RATES, SEEDS, STEPS = 15, 3, 100
 BUDGET_S = 60.0
 ENOUGH_STEPS = 40
 """Fewer, and a network that starts slowly looks like one that cannot learn."""
+LONGER = 4
+"""So many times the steps of the other trials have, at most, those that decide between rates that learn."""
 _FEWEST_STEPS = 8
 _BLOWN = 3.0
 Tell = Callable[[int, int, str], None]
@@ -57,17 +59,25 @@ class Plan:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """The trials in the order they ran, what they suggest, and how they were made."""
+    """The trials in the order they ran, what they suggest, and how they were made.
+
+    `longer` are those of a few rates for more steps, in what time was left: they decide among rates that learn.
+    """
 
     run: int
     trials: list[Trial]
     suggestion: Suggestion
     plan: Plan
     seconds: float = field(default=0.0, compare=False)
+    longer: list[Trial] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """The document of `convdebug sweep --json`, without the session's name."""
-        return {"trials": [trial.as_json() for trial in self.trials], "suggestion": self.suggestion.as_json()}
+        return {
+            "trials": [trial.as_json() for trial in self.trials],
+            "longer": [trial.as_json() for trial in self.longer],
+            "suggestion": self.suggestion.as_json(),
+        }
 
 
 def lr_sweep(
@@ -88,7 +98,8 @@ def lr_sweep(
     """Train shortly at `count` log-spaced rates from `low` to `high` (and at those of `also`) from each seed.
 
     With neither count nor seeds the rates that matter are searched for, coarse to fine, in `budget_s` seconds (by
-    default a minute); with either, every rate is tried from every seed. Without steps they are fitted to that time.
+    default a minute); with either, every rate is tried from every seed. Without steps they are fitted to that time, and
+    where rates are searched for, what is left of it goes to longer trials of the best and those below it.
     Each trial is a run of kind `trial`
     under `parent`, or under a run of kind `sweep` that is made for it. UserError for an impossible range.
     """
@@ -106,12 +117,15 @@ def lr_sweep(
         with isolated():
             plan = sweep.prepare(_plan(low, high, count, also, seeds), steps, budget_s)
             searching = steps is None and bool(plan.first)
-            trials = sweep.trials(plan, began + (budget_s or (BUDGET_S if searching else math.inf)))
+            deadline = began + (budget_s or (BUDGET_S if searching else math.inf))
+            trials = sweep.trials(plan, deadline)
+            longer = sweep.longer(plan, trials, deadline) if searching else []
     except BaseException as error:
         if own:
             _end_early(own, error)
         raise
-    result = SweepResult(sweep.parent, trials, suggestion_of(trials), plan, time.perf_counter() - began)
+    suggestion = suggestion_of(trials, longer)
+    result = SweepResult(sweep.parent, trials, suggestion, plan, time.perf_counter() - began, longer)
     if own:
         own.event("sweep", None, **result.as_json())
         own.finish()
@@ -220,6 +234,7 @@ class _Sweep:
     def __init__(self, target: Target, recorder: Recorder, parent: int, device: torch.device, tell: Tell) -> None:
         self.target, self.recorder, self.parent, self.device, self.tell = target, recorder, parent, device, tell
         self.pool: list[Any] = []
+        self._steps, self._seconds = 0, 0.0
 
     def prepare(self, plan: Plan, steps: int | None, budget_s: float | None) -> Plan:
         """Measure a step, fit the plan to the budget, fetch the batches once."""
@@ -248,6 +263,28 @@ class _Sweep:
             self.tell(len(done), total, f"rate {rate:.2g}, seed {seed}: {done[-1].status}")
         return done
 
+    def longer(self, plan: Plan, done: list[Trial], deadline: float) -> list[Trial]:
+        """The best rate and those below it for as many more steps as there is time for, from up to two seeds."""
+        rates = worth_prolonging(done)
+        if len(rates) < 2 or not self._steps:
+            return []
+        affordable = (deadline - time.perf_counter()) / (self._seconds / self._steps * len(rates))
+        seeds = 2 if plan.seeds > 1 and affordable >= 2 * 2 * plan.steps else 1
+        steps = min(LONGER * plan.steps, int(affordable / seeds))
+        if steps < 2 * plan.steps:
+            return []
+        self.pool = held_batches(self.target, steps, self.device, batch_size=plan.batch_size)
+        found: list[Trial] = []
+        prolonged = replace(plan, steps=steps)
+        for seed in range(seeds):
+            weights, batches = self._start(seed, prolonged)
+            before = self._before(weights, batches[-prolonged.tail :], seed)
+            for rate in rates:
+                found.append(self._trial(weights, batches, rate, seed, before, prolonged, longer=True))
+                total = len(done) + len(rates) * seeds
+                self.tell(len(done) + len(found), total, f"rate {rate:.2g}, {steps} steps: {found[-1].status}")
+        return found
+
     def _start(self, seed: int, plan: Plan) -> tuple[nn.Module, list[Any]]:
         order = np.random.default_rng(seed).permutation(len(self.pool))
         return self.target.build(seed), [self.pool[order[step % len(order)]] for step in range(plan.steps)]
@@ -272,10 +309,22 @@ class _Sweep:
         return float(np.median(times[1:]))
 
     def _trial(
-        self, weights: nn.Module, batches: Sequence[Any], rate: float, seed: int, before: float, plan: Plan
+        self,
+        weights: nn.Module,
+        batches: Sequence[Any],
+        rate: float,
+        seed: int,
+        before: float,
+        plan: Plan,
+        longer: bool = False,
     ) -> Trial:
+        began = time.perf_counter()
         run = self.recorder.start_run(
-            "trial", f"rate {rate:.3g}, seed {seed}", config=self._config(rate, seed), parent=self.parent
+            "trial",
+            f"rate {rate:.3g}, seed {seed}" + (f", {plan.steps} steps" if longer else ""),
+            config=self._config(rate, seed),
+            info={"longer": True} if longer else None,
+            parent=self.parent,
         )
         group = run.group(("train/loss", "train/lr"))
         losses = []
@@ -284,6 +333,7 @@ class _Sweep:
             losses.append(loss)
             if _blown(losses, before):
                 break
+        self._steps, self._seconds = self._steps + len(losses), self._seconds + time.perf_counter() - began
         return self._ended(run, rate, seed, before, losses, plan)
 
     def _losses(self, weights: nn.Module, batches: Sequence[Any], rate: float, seed: int) -> Iterator[float]:

@@ -212,3 +212,35 @@ def test_the_check_of_rates_is_skipped_where_the_rate_has_no_effect(target, tmp_
     assert result.status == "skip"
     assert "the rate has no effect on this target" in result.summary
     assert "optimizer-not-stepping" not in [each.rule for each in short.diagnoses]
+
+
+def test_what_is_ahead_after_a_few_steps_is_not_suggested_where_longer_trials_say_otherwise():
+    table = {0.001: ("ok", 2.1), 0.003: ("ok", 2.0), 0.01: ("stalled", 2.3), 0.1: ("diverged", math.inf)}
+    longer = [Trial(0.001, 0, "ok", 2.3, 0.5, 400, 1), Trial(0.003, 0, "ok", 2.3, 1.2, 400, 1)]
+    assert suggestion_of(trials(table)).lr == 0.003
+    suggestion = suggestion_of(trials(table), longer)
+    assert (suggestion.lr, suggestion.low, suggestion.high) == (0.001, 0.001, 0.003)
+    assert "to 0.5 in 400 steps" in suggestion.why
+    assert "0.1 and above diverge" in suggestion.why
+
+
+def test_a_rate_that_diverges_in_a_longer_trial_works_no_longer():
+    table = {0.001: ("ok", 2.0), 0.003: ("ok", 1.9)}
+    longer = [Trial(0.001, 0, "ok", 2.3, 0.5, 400, 1), Trial(0.003, 0, "diverged", 2.3, math.inf, 130, 1)]
+    suggestion = suggestion_of(trials(table), longer)
+    assert (suggestion.lr, suggestion.low, suggestion.high) == (0.001, 0.001, 0.001)
+
+
+def test_the_time_that_is_left_goes_to_longer_trials_of_the_best_rate_and_those_below(target, tmp_path):
+    path = tmp_path / "sweep.convdebug"
+    with Recorder.create(path) as recorder:
+        result = lr_sweep(target, recorder, budget_s=100)
+    assert {trial.steps for trial in result.trials if trial.status != "diverged"} == {100}
+    assert {trial.steps for trial in result.longer if trial.status != "diverged"} == {400}
+    assert len(result.longer) == 3 * 2
+    best = min((rate for rate in by_rate(result.trials) if rate.status == "ok"), key=lambda rate: rate.loss)
+    assert max(trial.lr for trial in result.longer) == best.lr
+    assert result.suggestion.lr in {trial.lr for trial in result.longer}
+    with Session.open(path) as session:
+        marked = {run.id for run in session.runs if run.info.get("longer")}
+    assert marked == {trial.run for trial in result.longer}

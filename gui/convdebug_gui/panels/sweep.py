@@ -114,7 +114,7 @@ class SweepView(QWidget):
     def _trials(self) -> list[Trial]:
         sweep = self._sweep()
         runs = [run for run in self.model.runs if sweep is not None and run.parent == sweep.id and run.kind == "trial"]
-        found = [self._trial(run) for run in runs]
+        found = [self._trial(run) for run in runs if not run.info.get("longer")]  # of as many steps as one another
         return [trial for trial in found if trial is not None]
 
     def _trial(self, run: Run) -> Trial | None:

@@ -46,7 +46,7 @@ class Picture:
 
 def picture_of(session: Session, run: Run, result: Mapping[str, Any]) -> Picture | None:
     """The plot of a check: its own chart, else last loss against rates that were swept, else losses, else numbers."""
-    trials = [other for other in session.runs if other.parent == run.id]
+    trials = [other for other in session.runs if other.parent == run.id and not other.info.get("longer")]
     return _charted(session, run) or _swept(session, trials) or _losses(session, [run, *trials]) or _measured(result)
 
 
