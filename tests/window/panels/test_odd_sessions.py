@@ -199,3 +199,20 @@ def test_a_session_of_checks_opens_at_a_run_that_made_steps(window, settle, tmp_
     settle(window)
     assert window.model.run.name == "overfit-20"
     assert window.deck.panel("pictures").switch.choice == "sweep"
+
+
+def test_the_chart_of_a_sweep_leaves_out_the_trials_that_had_more_steps_than_the_others(window, settle, tmp_path):
+    with Recorder.create(tmp_path / "sweep.convdebug") as recorder:
+        sweep = recorder.start_run("sweep", "lr-sweep")
+        for rate, steps, longer in ((0.01, 5, False), (0.1, 5, False), (0.1, 20, True)):
+            info = {"lr": rate} | ({"longer": True} if longer else {})
+            trial = recorder.start_run("trial", parent=sweep.id, info=info)
+            trial.group(["train/loss"]).extend(np.arange(steps), np.ones((steps, 1)))
+            trial.finish()
+        sweep.finish()
+    window.model.open(tmp_path / "sweep.convdebug")
+    settle(window)
+    panel = window.deck.panel("pictures")
+    panel.switch.choose("sweep")
+    settle(window)
+    assert [trial.rate for trial in panel.view.trials] == [0.01, 0.1]
