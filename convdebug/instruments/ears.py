@@ -22,6 +22,7 @@ from .pending import PendingLoss, first_of
 from .probe import is_probing
 from .root import Root
 from .scaler import scaled_from
+from .unhooked import leave_modules_as_they_are, leave_modules_clean
 
 MOST_PARTS = 65
 """A loss that is divided for accumulation is taken to be the function's, up to so many micro-batches."""
@@ -73,6 +74,7 @@ class Ears:
     def start(self) -> None:
         self.pending.look_again()
         _all.append(self)
+        leave_modules_clean(self)
         listen(self._see_loss)
         listen_unrecorded(self._see_unrecorded_loss)
         listen_to_tensors(self._hear_backward, self._hear_grad)
@@ -95,6 +97,7 @@ class Ears:
             stop_listening_to_comparisons(self._see_equal)
         stop_listening_to_loaders(self)
         self.root.detach()
+        leave_modules_as_they_are(self)
 
     def updated(self) -> None:
         """An optimizer has stepped: what is heard from now on is for its next step, whenever this one is counted."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import get_ident
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from .home import heard_in
 from .probe import depth
+from .scripting import stand_aside, stand_aside_no_more
 from .taken import Taken, put_back, replace_taken
 
 LOSSES = (
@@ -49,8 +51,6 @@ _call_listeners: list[ToldCall] = []
 _holds: list[bool] = []
 _originals: dict[str, Any] = {}
 _wrappers: dict[str, Any] = {}
-_scripts: list[Any] = []
-"""Torch's own `torch.jit.script`, while the functions are wrapped."""
 _taken: list[Taken] = []
 _settings: dict[str, tuple[Any, Any]] = {}
 """How each loss function was called last: its weights, its smoothing."""
@@ -104,8 +104,7 @@ def _wrap_all(look_around: bool = True) -> None:
     if not _originals:
         _originals.update({name: getattr(F, name) for name in LOSSES})
         _wrappers.update({name: _wrapped(name, original) for name, original in _originals.items()})
-        _scripts.append(torch.jit.script)
-        torch.jit.script = _unheard(torch.jit.script)
+        stand_aside(_own_functions)
         _set(_wrappers)
         if look_around:
             _taken.extend(replace_taken([(_originals[name], _wrappers[name]) for name in LOSSES]))
@@ -114,7 +113,7 @@ def _wrap_all(look_around: bool = True) -> None:
 def _unwrap_all() -> None:
     if _originals and not _listeners and not _call_listeners and not _holds:
         _set(_originals)
-        torch.jit.script = _scripts.pop()
+        stand_aside_no_more(_own_functions)
         put_back(_taken)
         _originals.clear()
         _wrappers.clear()
@@ -125,22 +124,16 @@ def _set(functions: dict[str, Any]) -> None:
         setattr(F, name, function)
 
 
-def _unheard(script: Any) -> Any:
-    """TorchScript compiles what it finds by name, and can compile torch's own functions only."""
-
-    @functools.wraps(script)
-    def unheard(*args: Any, **kwargs: Any) -> Any:
-        if not _originals:
-            return script(*args, **kwargs)
-        own = replace_taken([(_wrappers[name], _originals[name]) for name in LOSSES])
-        _set(_originals)
-        try:
-            return script(*args, **kwargs)
-        finally:
-            _set(_wrappers)
-            put_back(own)
-
-    return unheard
+@contextmanager
+def _own_functions(_args: tuple[Any, ...], _keywords: dict[str, Any]) -> Iterator[None]:
+    """TorchScript can compile torch's own functions only."""
+    own = replace_taken([(_wrappers[name], _originals[name]) for name in LOSSES])
+    _set(_originals)
+    try:
+        yield
+    finally:
+        _set(_wrappers)
+        put_back(own)
 
 
 def listen_unrecorded(told: Told) -> None:

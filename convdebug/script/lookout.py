@@ -19,6 +19,7 @@ from convdebug.instruments.backward import listen_to_tensors, stop_listening_to_
 from convdebug.instruments.home import claim, heard_in, is_elsewhere
 from convdebug.instruments.losses import hold, let_go
 from convdebug.instruments.pending import first_of
+from convdebug.instruments.unhooked import leave_modules_as_they_are, leave_modules_clean
 from convdebug.instruments.unregistered import leaves_of
 from convdebug.instruments.wishes import TrainingStopped
 from convdebug.watched import Watch, is_watched
@@ -90,6 +91,7 @@ class Lookout:
         ]
         listen_to_tensors(self._hear_backward)
         self._modules.start()
+        leave_modules_clean(self)
         hold()
         self._originals = [Optimizer.__init__, torch.compile]
         Optimizer.__init__ = telling(Optimizer.__init__, self._made)  # type: ignore[method-assign]
@@ -107,6 +109,7 @@ class Lookout:
             hook.remove()
         self._doors.close()
         self._criteria.close()
+        leave_modules_as_they_are(self)
         for each in list(self.watches):
             self._models.guarded(each, self._end, each, status, reason, error)
         self._models.lost.finish(status, reason)
