@@ -1,6 +1,6 @@
 """One step and one evaluation of a target: device, mixed precision, clipping, schedule, or the user's own step."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from numbers import Real
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch.optim import Optimizer, lr_scheduler
 
 from convdebug.batches import call_model, split_batch, to_device
 from convdebug.errors import UserError
-from convdebug.target import Target
+from convdebug.target import Target, described
 from convdebug.user_code import users_code
 
 EVERY_STEP = (lr_scheduler.OneCycleLR, lr_scheduler.CyclicLR)
@@ -137,22 +137,9 @@ def returned_loss(value: Any, target: str) -> Tensor:
     if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
         return value.detach().reshape(())
     raise UserError(
-        f"train_step of {target} returned {_named(value)}, not its loss: it must return one number, as a tensor of "
+        f"train_step of {target} returned {described(value)}, not its loss: it must return one number, as a tensor of "
         "one element or a float"
     )
-
-
-def _named(value: Any) -> str:
-    """`None`, `a dict (loss, scores)`, `a tuple of 2`, `a tensor of shape (32,)`, or the type."""
-    if value is None:
-        return "None"
-    if isinstance(value, Tensor):
-        return f"a tensor of shape {tuple(value.shape)}" + (" of complex numbers" if value.is_complex() else "")
-    if isinstance(value, Mapping):
-        return f"a {type(value).__name__} ({', '.join(map(str, list(value)[:4]))})"
-    if isinstance(value, tuple | list):
-        return f"a {type(value).__name__} of {len(value)}"
-    return f"a value of type {type(value).__name__}"
 
 
 def right_answers(scores: Any, labels: Any, ignored: int | None = None) -> Tensor | None:

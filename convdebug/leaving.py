@@ -16,8 +16,16 @@ def ended_by(error: BaseException | None) -> Ended:
         return "stopped", "interrupted from the keyboard"
     if isinstance(error, GeneratorExit):
         return "stopped", "the generator that trains was closed"
-    name = f"{type(error).__name__}: {error}".removesuffix(": ")
+    name = f"{type(error).__name__}: {text_of(error)}".removesuffix(": ")
     return ("crashed" if isinstance(error, Exception | BaseExceptionGroup) else "stopped"), name
+
+
+def text_of(error: BaseException) -> str:
+    """What an error says; the text of one of the user's own may fail itself."""
+    try:
+        return str(error)
+    except Exception as problem:
+        return f"(no text: its __str__ raised {type(problem).__name__})"
 
 
 def left_with(code: object) -> Ended:

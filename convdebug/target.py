@@ -1,7 +1,7 @@
 """Target: what is checked, trained and swept; from a RunConfig, or from the user's own ``file.py:function``."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -143,8 +143,15 @@ class Target:
         """The loss without penalties; a function of torch is looked up at each call: instruments may stand in."""
         function, settings = taken_apart(self.loss)
         if getattr(function, "__module__", None) == nn.functional.__name__:
-            return getattr(nn.functional, function.__name__, function)(outputs, labels, **settings)
-        return self.loss(outputs, labels)
+            value = getattr(nn.functional, function.__name__, function)(outputs, labels, **settings)
+        else:
+            value = self.loss(outputs, labels)
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            raise UserError(
+                f"the loss of {self.name} returned {described(value)}, not one number: it must return a scalar tensor "
+                'over the batch (of a loss of torch: reduction="mean")'
+            )
+        return value
 
     def total_loss(self, model: nn.Module, outputs: Any, labels: Any) -> tuple[Tensor, Tensor, Tensor | None]:
         """What ``backward`` is called on, the data loss in it, and the penalty in it (None without one)."""
@@ -197,6 +204,19 @@ class Target:
         if self.config is not None:
             return Target.from_config(self.config.changed(**NO_REGULARIZATION))
         return regularization.off(self)
+
+
+def described(value: Any) -> str:
+    """`None`, `a dict (loss, scores)`, `a tuple of 2`, `a tensor of shape (32,)`, or the type."""
+    if value is None:
+        return "None"
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)}" + (" of complex numbers" if value.is_complex() else "")
+    if isinstance(value, Mapping):
+        return f"a {type(value).__name__} ({', '.join(map(str, list(value)[:4]))})"
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a value of type {type(value).__name__}"
 
 
 def is_binary_entropy(loss: Any) -> bool:

@@ -16,6 +16,7 @@ from convdebug.devices import choose_device, device_name
 from convdebug.errors import TargetError, UserError
 from convdebug.interruption import Interruption
 from convdebug.learner import Learner
+from convdebug.leaving import text_of
 from convdebug.target import Target
 from convdebug.watch import TrainingStopped, Watch, watch
 from convdebug_sessions import Recorder, RunRecorder, SessionError
@@ -259,4 +260,4 @@ def crashes_named(target: Target) -> Iterator[None]:
     except (UserError, TargetError, SessionError):
         raise
     except Exception as error:
-        raise TargetError(f"the training of {target.name} crashed: {type(error).__name__}: {error}") from error
+        raise TargetError(f"the training of {target.name} crashed: {type(error).__name__}: {text_of(error)}") from error

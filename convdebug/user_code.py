@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from convdebug.errors import TargetError, UserError, nearest
+from convdebug.leaving import text_of
 
 
 @contextmanager
@@ -20,7 +21,7 @@ def users_code(what: str) -> Iterator[None]:
     except (UserError, TargetError):
         raise
     except (Exception, SystemExit) as error:
-        raise TargetError(f"{what} raised {type(error).__name__}: {error}") from error
+        raise TargetError(f"{what} raised {type(error).__name__}: {text_of(error)}") from error
 
 
 def find_function(text: str) -> Callable[..., Any]:

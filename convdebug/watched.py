@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from convdebug.leaving import ended_by
+from convdebug.leaving import ended_by, text_of
 from convdebug_sessions import Recorder, Wish
 
 from .instruments import Moment, Scene, home
@@ -170,8 +170,8 @@ class Watch:
     def crash(self, error: BaseException) -> None:
         """End the run with what the training raised."""
         text = "".join(traceback.format_exception(error))
-        self.run.event("crash", self.number, type=type(error).__name__, message=str(error), traceback=text)
-        self.finish("crashed", f"{type(error).__name__}: {error}")
+        self.run.event("crash", self.number, type=type(error).__name__, message=text_of(error), traceback=text)
+        self.finish(*ended_by(error))
 
     # a step
 

@@ -69,7 +69,7 @@ def _first_batch(bench: Bench) -> int | None:
     chance = bench.target.expected_initial_loss
     if chance and outputs and _within(labels, outputs, _ignored(bench.target)):
         bench.run.update_info(expected_initial_loss=chance)
-        bench.run.group(("train/loss",)).append(0, (float(bench.target.loss(scores, labels)),))
+        bench.run.group(("train/loss",)).append(0, (float(bench.target.data_loss(scores, labels)),))
     return outputs
 
 

@@ -48,7 +48,7 @@ def _losses(bench: Bench, target: Target, batches: Sequence[Any]) -> tuple[list[
             inputs, labels = split_batch(batch)
             with torch.no_grad():
                 scores = call_model(model, inputs)
-                losses.append(float(target.loss(scores, labels)))
+                losses.append(float(target.data_loss(scores, labels)))
             group.append(len(losses) - 1, (losses[-1],))
         bench.progress(seed + 1, SEEDS, "fresh networks")
         if bench.time_left < 0:
@@ -76,7 +76,7 @@ def _chance(target: Target, scores: Any, labels: Any) -> float | None:
         return target.expected_initial_loss
     if not isinstance(scores, torch.Tensor) or not scores.is_floating_point():
         return None
-    chance = float(target.loss(_one_answer(target, scores, labels), labels))
+    chance = float(target.data_loss(_one_answer(target, scores, labels), labels))
     return chance if math.isfinite(chance) and chance > 0 else None
 
 

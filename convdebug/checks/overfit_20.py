@@ -127,7 +127,7 @@ def wanted_cost(target: Target, batch: Any) -> float:
     if bool(((labels >= 0) & (labels <= 1)).all()):
         return COST
     try:
-        spread = float(target.loss(labels.mean(0, keepdim=True).expand_as(labels), labels))
+        spread = float(target.data_loss(labels.mean(0, keepdim=True).expand_as(labels), labels))
     except Exception:
         return COST  # a loss that takes something else than numbers like the labels
     return OF_THE_SPREAD * spread if math.isfinite(spread) and spread > 0 else COST

@@ -125,7 +125,7 @@ def _data_loss(bench: Bench, model: nn.Module) -> float:
     inputs, labels = split_batch(held_batches(bench.target, 1, bench.device)[0])
     with torch.no_grad(), seeded(bench.seed):
         try:
-            return float(bench.target.loss(answer_of(bench, model, inputs), labels))
+            return float(bench.target.data_loss(answer_of(bench, model, inputs), labels))
         except Skipped:
             return 0.0
         except Exception:

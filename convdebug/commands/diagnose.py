@@ -6,8 +6,10 @@ import click
 
 from convdebug.commands.options import exit_code, fail_on_option, json_option
 from convdebug.commands.printing import print_diagnoses, print_json
-from convdebug.commands.results import runs_as_json
+from convdebug.commands.results import final_line, runs_as_json
 from convdebug_sessions import Session
+
+TRAININGS = ("train", "watch", "branch")
 
 
 @click.command()
@@ -41,4 +43,15 @@ def diagnose(session: Path, run_id: int | None, follow: bool, stop_on: str | Non
             print_json(document)
         else:
             print_diagnoses(found, heading=f"Diagnoses of {session}")
+            _print_unfinished(opened, run_id)
     return exit_code(found, fail_on)
+
+
+def _print_unfinished(session: Session, run_id: int | None) -> None:
+    """Trainings that did not come to their end: nothing ill before it is no sign of health."""
+    runs = [run for run in session.runs if run_id in (None, run.id)]
+    if not runs:
+        click.echo("there is no run in it")
+    for run in runs:
+        if run.kind in TRAININGS and run.status != "finished":
+            click.echo(final_line(session, run))

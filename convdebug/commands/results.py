@@ -53,7 +53,8 @@ def final_line(session: Session, run: Run) -> str:
         "validation accuracy": final["val_accuracy"],
     }
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in shown.items() if value is not None)
-    reason = f" ({run.reason})" if run.reason else ""
+    said = (run.reason or "").strip().splitlines()
+    reason = f" ({said[0]}{' …' if len(said) > 1 else ''})" if said else ""
     return f"run {run.id} {run.name}: {run.status}{reason} after {run.steps} steps" + (
         f"; {numbers}" if numbers else ""
     )

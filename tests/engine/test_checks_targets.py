@@ -342,3 +342,17 @@ def test_the_sweep_finds_a_rate_for_any_target(tmp_path, kind):
         result = lr_sweep(kind(), recorder, 1e-5, 10.0, count=7, steps=25, seeds=1)
     assert result.suggestion.lr is not None
     assert all(math.isfinite(trial.first_loss) for trial in result.trials)
+
+
+@pytest.mark.parametrize(
+    ("loss", "returned"),
+    [(nn.CrossEntropyLoss(reduction="none"), "a tensor of shape"), (lambda scores, labels: None, "None")],
+    ids=["one for each example", "nothing"],
+)
+def test_a_loss_that_is_no_number_is_named_by_every_check_that_needs_it(tmp_path, loss, returned):
+    with Recorder.create(tmp_path / "check.convdebug") as recorder:
+        report = run_checks(target(loss=loss), recorder, only=("initial-loss", "overfit-20"), budget_s=20.0)
+    for check in report.checks:
+        assert check.status == "error"
+        assert check.summary.startswith(f"the loss of target returned {returned}")
+        assert "not one number: it must return a scalar tensor" in check.summary

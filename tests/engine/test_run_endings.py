@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from convdebug.__main__ import run
 from convdebug_sessions import Session
 
 from . import run_scripts as scripts
@@ -51,6 +52,40 @@ def test_a_script_ends_as_under_python_with_all_of_its_steps(how: str, tmp_path:
     assert done.returncode == code, done.stderr
     with Session.open(tmp_path / "s.convdebug") as session:
         assert [(run.status, run.steps) for run in session.runs] == [(status, steps)]
+
+
+RAISES = """
+class Odd(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+train(5)
+raise {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "line"),
+    [
+        (
+            "Odd()",
+            "Odd: (no text: its __str__ raised RuntimeError)",
+            "(Odd: (no text: its __str__ raised RuntimeError))",
+        ),
+        ("ValueError('one\\ntwo')", "ValueError: one\ntwo", "(ValueError: one …)"),
+    ],
+)
+def test_whatever_an_error_says_the_run_has_crashed_of_it_and_diagnose_tells(
+    error: str, reason: str, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = watched(tmp_path, TRAINS + RAISES.format(error))
+    assert done.returncode == 1
+    assert "convdebug/" not in done.stderr.partition("Traceback")[2]
+    with Session.open(tmp_path / "s.convdebug") as session:
+        assert [(run.status, run.reason, run.steps) for run in session.runs] == [("crashed", reason, 5)]
+    run(["diagnose", str(tmp_path / "s.convdebug")])
+    assert f"run 1 Net: crashed {line} after 5 steps" in capsys.readouterr().out
 
 
 CHILDREN = ("train(3)", "sys.exit(7)", "raise ValueError('in the child')")
