@@ -38,7 +38,8 @@ def _sessions(folder: Path | None) -> list[dict[str, Any]]:
 
     place = folder or default_folder()
     if folder is not None and not place.is_dir():
-        raise UserError(f"{place}: no such folder")
+        what = "a file, and sessions are listed by folder" if place.exists() else "no such folder"
+        raise UserError(f"{place}: {what}")
     return [
         {
             "path": str(found.path),

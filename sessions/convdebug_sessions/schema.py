@@ -1,5 +1,6 @@
 """The tables of a session, and how its SQLite file is made, opened and checked."""
 
+import difflib
 import errno
 import os
 import sqlite3
@@ -125,10 +126,17 @@ def bring_up_to_date(path: Path) -> None:
         raise SessionError(f"{path} has an older format and cannot be brought up to date: {error}") from error
 
 
+def absent(path: Path) -> str:
+    """Words for a session that is not there, with the one beside it whose name is nearest."""
+    beside = sorted(each.name for each in path.parent.glob("*.convdebug"))
+    close = difflib.get_close_matches(path.name, beside, n=1)
+    return f"{path} does not exist" + (f" (nearest: {close[0]})" if close else "")
+
+
 def reason_of(error: OSError, path: Path) -> str:
     """An operating system's error on a path as one line for the user."""
     if error.errno == errno.ENOENT:
-        return f"{path} does not exist"
+        return absent(path)
     if error.errno == errno.ENOTDIR:
         return f"{path.parent} is no folder"
     if error.errno in (errno.EACCES, errno.EPERM):

@@ -161,9 +161,9 @@ def _probed(path: Path, mode: str = "rw", immutable: bool = False) -> sqlite3.Co
 
 def _in_words(error: sqlite3.Error | OSError, path: Path) -> str:
     if isinstance(error, OSError):
-        return f"{path} cannot be read: {error.strerror}" if path.exists() else f"{path} does not exist"
+        return f"{path} cannot be read: {error.strerror}" if path.exists() else schema.absent(path)
     if isinstance(error, sqlite3.OperationalError) and "unable to open" in str(error):
-        return f"no permission for {path}" if path.exists() else f"{path} does not exist"
+        return f"no permission for {path}" if path.exists() else schema.absent(path)
     if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
         return f"{path} is locked by another process"
     return f"{path} is damaged or not a convdebug session: {error}"

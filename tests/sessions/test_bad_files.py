@@ -44,6 +44,14 @@ def test_a_file_that_is_no_session_is_named_as_such(path, content, message):
     assert str(path) in str(raised.value)
 
 
+def test_a_missing_session_is_told_with_the_nearest_name_beside_it(path, tmp_path):
+    Recorder.create(tmp_path / "good.convdebug").close()
+    with pytest.raises(SessionError, match=r"goood.convdebug does not exist \(nearest: good.convdebug\)$"):
+        Session.open(tmp_path / "goood.convdebug")
+    with pytest.raises(SessionError, match=r"elsewhere.convdebug does not exist$"):
+        Session.open(tmp_path / "elsewhere.convdebug")
+
+
 def test_a_missing_file_and_a_folder_are_told_apart(path, tmp_path):
     with pytest.raises(SessionError, match="does not exist"):
         Session.open(path)
