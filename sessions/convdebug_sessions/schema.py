@@ -128,9 +128,9 @@ def bring_up_to_date(path: Path) -> None:
 
 def absent(path: Path) -> str:
     """Words for a session that is not there, with the one beside it whose name is nearest."""
-    beside = sorted(each.name for each in path.parent.glob("*.convdebug"))
-    close = difflib.get_close_matches(path.name, beside, n=1)
-    return f"{path} does not exist" + (f" (nearest: {close[0]})" if close else "")
+    beside = {each.stem: each.name for each in sorted(path.parent.glob("*.convdebug"))}
+    close = difflib.get_close_matches(path.stem, beside, n=1)
+    return f"{path} does not exist" + (f" (nearest: {beside[close[0]]})" if close else "")
 
 
 def reason_of(error: OSError, path: Path) -> str:
