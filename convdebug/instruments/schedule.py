@@ -17,7 +17,7 @@ GROWTH = 200
 FAST_STEP_S = 0.008
 EARLY_CHEAP = 0.01
 """Of a step: what costs less is measured early in any case."""
-EARLY_GRACE_S = 0.012
+EARLY_GRACE_S = 0.016
 EARLY_SHARE = 0.005
 """What early measurements of slower steps may take: a grace and a share of the steps so far, without pauses."""
 
@@ -131,7 +131,7 @@ class Schedule:
             if price.name in seconds:
                 price.pay(seconds[price.name])
         if not self._steps:
-            self._first = step, seconds
+            self._first = step, {**(self._first[1] if self._first else {}), **seconds}
         self._plan(step, seconds)
 
     def _plan(self, step: int, seconds: Mapping[str, float]) -> None:

@@ -299,7 +299,8 @@ def test_a_short_run_of_slow_steps_pays_for_few_early_measurements_and_one_of_fa
     spent = sum(costs[name] * len(steps) for name, steps in slow.items())
     at_once = sum(costs.values())
     assert spent - at_once < 0.03 + 0.025 * 0.02 * 150
-    assert all(steps[0] == 0 and len(steps) >= 3 for steps in slow.values())
+    assert all(steps[:2] == [0, 1] for steps in slow.values())
+    assert len(slow["activations"]) >= 3
     fast = run_schedule(Schedule(prices()), 0.005, costs, 150)
     assert all(set(steps) >= {0, 2, 4, 8, 16, 32, 64, 128} for steps in fast.values())
 
