@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ class Trial:
     seed: int
     loss: float
     diverged: bool
+    steps: int
 
 
 class Suggestion(Overlay):
@@ -66,6 +67,8 @@ class SweepView(QWidget):
         super().__init__()
         self.model = model
         self.trials: list[Trial] = []
+        self.longer: list[Trial] = []
+        """Those that had more steps than the others, to decide which rate to suggest."""
         self._known: dict[tuple[int, str, int], Trial | None] = {}
         self.chart = Chart(x_kind="log", y_kind="log")
         self.chart.view.zoomable = False
@@ -111,11 +114,11 @@ class SweepView(QWidget):
                 return told
         return {}
 
-    def _trials(self) -> list[Trial]:
+    def _trials(self, longer: bool = False) -> list[Trial]:
         sweep = self._sweep()
         runs = [run for run in self.model.runs if sweep is not None and run.parent == sweep.id and run.kind == "trial"]
-        found = [self._trial(run) for run in runs if not run.info.get("longer")]  # of as many steps as one another
-        return [trial for trial in found if trial is not None]
+        found = [self._trial(run) for run in runs if bool(run.info.get("longer")) is longer]
+        return sorted((trial for trial in found if trial is not None), key=lambda trial: trial.rate)
 
     def _trial(self, run: Run) -> Trial | None:
         key = (run.id, run.status, run.steps)
@@ -132,32 +135,26 @@ class SweepView(QWidget):
         told = (run.reason or "").startswith("diverged")
         diverged = told or bool(np.any(last.bad > 0)) or not len(finite)
         loss = float("nan") if diverged or not len(finite) else float(finite.mean())
-        return Trial(run.id, rate, seed_of(run), loss, diverged)
+        return Trial(run.id, rate, seed_of(run), loss, diverged, run.steps)
 
     # drawing
 
     def draw_data(self) -> None:
-        self.trials = sorted(self._trials(), key=lambda trial: trial.rate)
-        rates = log10(np.array([trial.rate for trial in self.trials]))
-        losses = log10(np.array([trial.loss for trial in self.trials]))
+        self.trials, self.longer = self._trials(), self._trials(longer=True)
+        rates, losses = _places(self.trials)
+        further = _places(self.longer)
         self.chart.set_extent_of_values(rates.min() - 0.3, rates.max() + 0.3)
-        self.chart.set_y_range(*(finite_range(losses) or (-1.0, 1.0)), 0.12)
+        self.chart.set_y_range(*(finite_range(np.concatenate([losses, further[1]])) or (-1.0, 1.0)), 0.12)
         self._show_spread(rates, losses)
+        good = QColor(theme().tokens.good)
+        lines = [*_strokes("trials", rates, losses, QColor(theme().tokens.accent)), *_strokes("longer", *further, good)]
+        self.lines.show(lines)
         self.suggestion.show(self._suggestion())
         self.chart.marks.show(bad=rates[[trial.diverged for trial in self.trials]])
 
     def _show_spread(self, rates: np.ndarray, losses: np.ndarray) -> None:
-        accent = QColor(theme().tokens.accent)
-        xs = np.unique(rates)
-        groups = [losses[(rates == x) & np.isfinite(losses)] for x in xs]
-        mean, low, high = (
-            np.array([reduce(group) if len(group) else np.nan for group in groups])
-            for reduce in (np.mean, np.min, np.max)
-        )
-        self.spread.show(xs, low, high, with_alpha(theme().tokens.accent, 0.16))
-        middle = Stroke("mean", xs, mean, accent, 2.0)
-        dots = Stroke("trials", rates, losses, accent, 3.0, dots=True)
-        self.lines.show([middle, dots])
+        xs, low = _by_rate(rates, losses, np.min)
+        self.spread.show(xs, low, _by_rate(rates, losses, np.max)[1], with_alpha(theme().tokens.accent, 0.16))
 
     def draw_head(self) -> None:
         self.update()
@@ -174,13 +171,41 @@ class SweepView(QWidget):
         trial = self._nearest(x)
         if trial is None:
             return ""
-        same = [other for other in self.trials if other.rate == trial.rate]
-        losses = ", ".join("diverged" if other.diverged else short_number(other.loss) for other in same)
-        return f"rate {short_number(trial.rate)}\nfinal loss {losses}\nclick to open the run"
+        lines = [f"rate {short_number(trial.rate)}", f"final loss {_losses_at(trial.rate, self.trials)}"]
+        further = _losses_at(trial.rate, self.longer)
+        if further:
+            lines.append(f"after {max(other.steps for other in self.longer)} steps {further}")
+        return "\n".join([*lines, "click to open the run"])
 
     def table(self) -> Table:
-        columns = ("rate", "seed", "loss", "run")
-        return [(name, np.array([getattr(trial, name) for trial in self.trials])) for name in columns]
+        columns = ("rate", "seed", "steps", "loss", "run")
+        trials = [*self.trials, *self.longer]
+        return [(name, np.array([getattr(trial, name) for trial in trials])) for name in columns]
+
+
+def _places(trials: list[Trial]) -> tuple[np.ndarray, np.ndarray]:
+    """Rates and losses, as they lie on the axes."""
+    return log10(np.array([trial.rate for trial in trials])), log10(np.array([trial.loss for trial in trials]))
+
+
+def _by_rate(
+    rates: np.ndarray, losses: np.ndarray, reduce: Callable[[np.ndarray], Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each rate once, and what its losses come to; NaN where all trials diverged."""
+    xs = np.unique(rates)
+    groups = [losses[(rates == x) & np.isfinite(losses)] for x in xs]
+    return xs, np.array([reduce(group) if len(group) else np.nan for group in groups])
+
+
+def _strokes(name: str, rates: np.ndarray, losses: np.ndarray, colour: QColor) -> list[Stroke]:
+    """The mean over seeds as a line, the trials as dots on it."""
+    middle = Stroke(f"mean of {name}", *_by_rate(rates, losses, np.mean), colour, 2.0)
+    return [middle, Stroke(name, rates, losses, colour, 3.0, dots=True)] if len(rates) else []
+
+
+def _losses_at(rate: float, trials: list[Trial]) -> str:
+    same = [trial for trial in trials if trial.rate == rate]
+    return ", ".join("diverged" if trial.diverged else short_number(trial.loss) for trial in same)
 
 
 def seed_of(run: Run) -> int:

@@ -201,7 +201,7 @@ def test_a_session_of_checks_opens_at_a_run_that_made_steps(window, settle, tmp_
     assert window.deck.panel("pictures").switch.choice == "sweep"
 
 
-def test_the_chart_of_a_sweep_leaves_out_the_trials_that_had_more_steps_than_the_others(window, settle, tmp_path):
+def test_the_chart_of_a_sweep_shows_apart_the_trials_that_had_more_steps_than_the_others(window, settle, tmp_path):
     with Recorder.create(tmp_path / "sweep.convdebug") as recorder:
         sweep = recorder.start_run("sweep", "lr-sweep")
         for rate, steps, longer in ((0.01, 5, False), (0.1, 5, False), (0.1, 20, True)):
@@ -215,4 +215,8 @@ def test_the_chart_of_a_sweep_leaves_out_the_trials_that_had_more_steps_than_the
     panel = window.deck.panel("pictures")
     panel.switch.choose("sweep")
     settle(window)
-    assert [trial.rate for trial in panel.view.trials] == [0.01, 0.1]
+    view = panel.view
+    assert [trial.rate for trial in view.trials] == [0.01, 0.1]
+    assert [(trial.rate, trial.steps) for trial in view.longer] == [(0.1, 20)]
+    assert "after 20 steps 1" in view._hover(-1.0, 0.0)
+    assert "after" not in view._hover(-2.0, 0.0)
