@@ -16,7 +16,8 @@ from .fetching import listen_to_loaders, stop_listening_to_loaders
 from .findings import Amount
 from .harmless import harmless
 from .held_out import HeldOut
-from .instrument import Answer, Moment, Scene
+from .instrument import Answer, Moment, Said, Scene
+from .loss_values import FIRST_STEPS, classes_of
 from .losses import listen, listen_unrecorded, stop_listening, stop_listening_unrecorded
 from .pending import PendingLoss, first_of
 from .probe import is_probing
@@ -66,7 +67,7 @@ class Ears:
         self._told_pairs = False
         self._until_last: Heard = (moment, 0, 0)
         self._applied: tuple[Heard, Given] | None = None
-        self._later: tuple[list[tuple[str, Tensor]], list[Answer], Given] | None = None
+        self._later: tuple[list[Said], list[Answer], Given] | None = None
         self._fed = False
         self._evaluated_last = False
 
@@ -156,7 +157,8 @@ class Ears:
         if not self.scene.model.training:
             self.evaluations.saw_loss(name, scores, labels, value, reduction, sure=False)
         moment = self.moment
-        moment.losses.append((name, value.detach()))
+        classes = classes_of(name, scores, reduction) if moment.step < FIRST_STEPS else None
+        moment.losses.append(Said(name, value.detach(), classes))
         if isinstance(scores, Tensor) and isinstance(labels, Tensor):
             moment.scores, moment.labels = scores.detach(), labels
             moment.loss_name, moment.loss_reduction = name, reduction
@@ -253,11 +255,11 @@ class Ears:
         on_device = isinstance(value, Tensor) and not value.is_cpu
         if value is None or len(self.moment.losses) != 1 or on_device or "loss" in self.scene.info:
             return
-        function, applied = float(self.moment.losses[0][1].float().mean()), float(value)
+        function, applied = float(self.moment.losses[0].value.float().mean()), float(value)
         divided = any(abs(applied * part - function) < EXACT * abs(function) for part in range(2, MOST_PARTS))
         if abs(applied - function) > ALIKE * abs(function) and not divided:
             self.evaluations.own = True
-            self.scene.tell(loss={"name": "own", "reduction": "own", "part": self.moment.losses[0][0]})
+            self.scene.tell(loss={"name": "own", "reduction": "own", "part": self.moment.losses[0].name})
 
     @harmless
     def _hear_grad(self, outputs: Any) -> None:

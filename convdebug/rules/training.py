@@ -142,12 +142,38 @@ def begins_at_the_start(facts: Facts) -> bool:
     return not (facts.run.parent is not None and facts.run.parent_step)
 
 
+@dataclass(frozen=True)
+class Head:
+    """One loss function on scores for so many classes: 0 where weights move what guessing gives."""
+
+    function: str
+    classes: int
+    losses: Curve
+
+    @property
+    def chance(self) -> float:
+        """What guessing gives, NaN where that is not known."""
+        return math.log(self.classes) if self.classes > 1 else float("nan")
+
+
+@remembered
+def heads(facts: Facts) -> tuple[Head, ...]:
+    """The losses of classes with which a run began, each with its first values."""
+    names = [name for name in facts.names if name.startswith("class-loss/")]
+    found = [Head(name.split("/")[1], int(name.split("/")[2]), facts.curve(name).finite()) for name in names]
+    return tuple(each for each in found if len(each.losses))
+
+
 @remembered
 def chance_loss(facts: Facts) -> float:
     """What guessing gives: ln C for cross entropy over C classes, ln 2 for two-way losses, else NaN.
 
-    NaN for a two-way loss that is summed: over how many outputs of each example is not known.
+    NaN for a two-way loss that is summed: over how many outputs of each example is not known; for one with weights;
+    and for the sum of several heads.
     """
+    parts = heads(facts)
+    if len(parts) > 1 or (parts and parts[0].function.startswith("binary") and not parts[0].classes):
+        return float("nan")
     given = facts.info.get("expected_initial_loss")
     if given:
         return float(given)
