@@ -199,12 +199,27 @@ def level_of_mean(values: np.ndarray) -> float:
 
 @remembered
 def base_rate(facts: Facts) -> float:
-    """The learning rate that was chosen: of the config, of the optimizer, or the largest recorded; else NaN."""
+    """The learning rate that was chosen: of the config, of the optimizer, or the largest recorded; else NaN.
+
+    Of the optimizer that began to step last, where its rate is the training's.
+    """
     rate = facts.setting("optimizer.lr") or (facts.info.get("optimizer") or {}).get("lr")
     recorded = facts.curve("train/lr").finite().values
+    for event in facts.events("optimizer"):
+        later = event.data.get("lr")
+        if later and (event.data.get("leads") or (len(recorded) and recorded[-1] == np.float32(later))):
+            rate = later
     if rate is None and len(recorded):
         rate = recorded.max()
     return float(rate) if rate else float("nan")
+
+
+def rate_at(facts: Facts, step: int) -> float:
+    """The learning rate that was in force at a step; the one that was chosen where none was recorded, or zero."""
+    recorded = facts.curve("train/lr").finite()
+    row = int(np.searchsorted(recorded.steps, step, side="right")) - 1
+    rate = float(recorded.values[row]) if row >= 0 else 0.0
+    return rate if rate > 0 else base_rate(facts)
 
 
 def warming_up(facts: Facts) -> bool:
