@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .accuracy import right_and_known
+from .accuracy import CLASS_LOSSES, right_and_known
 from .anatomy import first_tensor
 from .evaluated import Whence
 from .fetching import Fetched, Source, base_of, labels_among, shares_memory, tensors_in
 from .findings import Amount, Findings, amount, count_equal, per_example
 from .instrument import Moment
-from .losses import computed_again
+from .losses import computed_again, ignored_label
 from .probe import probing
 from .recalibration import is_recalibrating
 
@@ -240,7 +240,13 @@ class Evaluations:
         if self.silent or seen is None or not seen.counts or seen.counted or seen.fetched != Fetched.count:
             return
         if seen.output is not None:
-            self._count_answers(self._findings(seen.source), seen, count_equal(seen.output, left, right))
+            found = count_equal(seen.output, left, right, self._ignored())
+            self._count_answers(self._findings(seen.source), seen, found)
+
+    def _ignored(self) -> int | None:
+        """The class that the training's loss ignores; None where that is no loss of classes."""
+        name = self._training[0] if self._training is not None else ""
+        return ignored_label(name) if name in CLASS_LOSSES else None
 
     def _pass_of(self, scores: Any) -> Pass | None:
         """The pass under way or just over, unless the scores are another model's (an average of the weights).

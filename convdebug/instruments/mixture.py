@@ -46,10 +46,11 @@ class Mixture(Instrument):
     """`label/{batch_entropy,seen_entropy,overlap,count}`, where the loss is given one class for each example.
 
     The entropy of the batch's labels, of all labels seen so far, what the batch has in common with the one before
-    it, and its size. Where a label is a share of each class it counts as its largest. For a binary loss the classes are 0 and 1, one number for each example; a batch with any other
-    number (a share, a missing label) gives NaN. Labels of pixels and of words hang together by nature; they are left
-    out. The event `labels-seen` {counts, batches, spread, weighted} says how often each class was met so far, whenever
-    that has doubled; `weighted` where the loss may have made up for it.
+    it, and its size. Where a label is a share of each class it counts as its largest. For a binary loss the classes are
+    0 and 1, one number for each example; a batch with any other number (a share, a missing label) gives NaN. Labels of
+    pixels and of words hang together by nature; they are left out. The event `labels-seen` {counts, batches, spread,
+    weighted} says how often each class was met so far, whenever that has doubled; `weighted` where the loss may have
+    made up for it.
     """
 
     name: ClassVar[str] = "mixture"

@@ -307,3 +307,23 @@ def test_answers_gathered_over_the_training_data_and_judged_at_once_are_no_valid
         assert not session.events(kinds=["instrument-failed"])
         names = [name for name in session.series_names() if name == "val/loss"]
         assert [value for name in names for value in session.series(name)[1]] == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize("ignored", [-100, 1])
+def test_labels_that_the_loss_ignores_do_not_count_where_the_loop_compares_all_of_them(tmp_path, ignored):
+    """Answers of 0 throughout, all labels that count are 0; the others are compared too, and masked afterwards."""
+    model = nn.Linear(6, 2)
+    torch.nn.init.zeros_(model.weight)
+    model.bias.data = torch.tensor([9.0, 0.0])
+    labels = torch.zeros(60, dtype=torch.long)
+    padded = torch.where(torch.arange(60) % 3 == 0, ignored, labels)
+
+    def loss_of(batch):
+        return F.cross_entropy(model(batch[0]), torch.zeros(30, dtype=torch.long), ignore_index=ignored)
+
+    def evaluate():
+        for inputs, wanted in DataLoader(TensorDataset(x[60:], padded), batch_size=30):
+            answer = model(inputs).argmax(1)
+            assert (answer == wanted)[wanted != ignored].all()
+
+    assert found(tmp_path, model, loss_of, evaluate)["val/accuracy"] == [1.0]
