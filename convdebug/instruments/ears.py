@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -56,7 +57,7 @@ class Ears:
         self.scene, self.moment = scene, moment
         self.broken = False
         self.pending = PendingLoss(scene.gradient_marks)
-        self.evaluations = Evaluations(write_evaluation)
+        self.evaluations = Evaluations(write_evaluation, lambda: scene.tell(evaluated_loss="part"))
         self.held_out = HeldOut(scene)
         told = (self._training_begins, self._evaluation_begins, self._evaluated, self._trained, self._fail_at_the_door)
         self.root = Root(scene.model, scene.clock, *told)
@@ -200,6 +201,8 @@ class Ears:
         pending.ended()
         if pending.touched and not pending.inside_step:
             loop.unused.gave()
+        if pending.touched and self.moment.step & (self.moment.step - 1) == 0:  # at the powers of two
+            self._compare_with_sum()
         self._mark_heard()
         self.evaluations.training_is(self.moment)
         if not self._compared:
@@ -260,6 +263,18 @@ class Ears:
         if abs(applied - function) > ALIKE * abs(function) and not divided:
             self.evaluations.own = True
             self.scene.tell(loss={"name": "own", "reduction": "own", "part": self.moment.losses[0].name})
+
+    def _compare_with_sum(self) -> None:
+        """Whether a loss of several functions is their plain sum: an evaluation's is no such number otherwise."""
+        of, heard, _ = self._until_last
+        parts, value = self.moment.losses[heard if of is self.moment else 0 :], self.pending.last
+        if len(parts) < 2:
+            return
+        names = frozenset(part.name for part in parts)
+        at_hand = isinstance(value, float) and all(part.value.is_cpu for part in parts) and len(names) == len(parts)
+        whole = sum(float(part.value.float().mean()) for part in parts) if at_hand else math.nan
+        is_sum = isinstance(value, float) and abs(value - whole) <= EXACT * abs(whole)
+        self.evaluations.training_adds(names, is_sum)
 
     @harmless
     def _hear_grad(self, outputs: Any) -> None:

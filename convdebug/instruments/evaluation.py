@@ -70,8 +70,14 @@ class Evaluations:
     function there, the training's own is computed on the labels that the DataLoader gave.
     """
 
-    def __init__(self, write: Callable[[str, dict[str, Amount]], None]) -> None:
+    def __init__(
+        self, write: Callable[[str, dict[str, Amount]], None], tell_part: Callable[[], None] = lambda: None
+    ) -> None:
         self._write = write
+        self._tell_part = tell_part
+        """Told where the loss that was found is only a part of what the training minimizes."""
+        self._added: frozenset[str] = frozenset()
+        self._is_sum = True
         self._sure: dict[Source, Findings] = {}
         self._foreign = Findings()
         self._maybe: dict[Source, Doubtful] = {}
@@ -123,6 +129,12 @@ class Evaluations:
         if moment.loss_name is not None and scores is not None:
             size = int(scores.shape[0]) if scores.dim() else None
             self._training = (moment.loss_name, moment.loss_reduction or "mean", scores.dim(), size)
+
+    def training_adds(self, names: frozenset[str], is_sum: bool) -> None:
+        """The training minimizes what these functions say together, and whether that is their plain sum."""
+        self.own = True
+        self._is_sum = self._is_sum and is_sum and (not self._added or names == self._added)
+        self._added = self._added | names
 
     @property
     def may_be_training(self) -> bool:
@@ -326,7 +338,11 @@ class Evaluations:
         if own is None and ANSWER in findings.losses and (self.own or known not in findings.losses):
             own = ANSWER
         name = own or (known if known in findings.losses else next(iter(findings.losses), None))
-        if name is not None:
+        if self._added and own is None and self._is_sum and self._added <= findings.losses.keys():
+            means["loss"] = sum(findings.losses[each].value() for each in self._added)
+        elif name is not None:
+            if self._added and own is None:
+                self._tell_part()
             means["loss"] = findings.losses[name].value(
                 size if reduction == "sum" and not own and not self.own else None
             )

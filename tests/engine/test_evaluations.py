@@ -327,3 +327,43 @@ def test_labels_that_the_loss_ignores_do_not_count_where_the_loop_compares_all_o
             assert (answer == wanted)[wanted != ignored].all()
 
     assert found(tmp_path, model, loss_of, evaluate)["val/accuracy"] == [1.0]
+
+
+class TwoHeads(nn.Module):
+    """Answers with classes and with a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.classes, self.number = nn.Linear(6, 2), nn.Linear(6, 1)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        return self.classes(inputs), self.number(inputs).squeeze(1)
+
+
+@pytest.mark.parametrize(("weight", "alone"), [(1.0, False), (0.3, False), (1.0, True)])
+def test_of_several_losses_an_evaluation_adds_up_what_the_training_adds_up(tmp_path, weight, alone):
+    """Where the training weighs them, or the evaluation computes one of them alone, it is said to be a part."""
+    model, means = TwoHeads(), []
+
+    def parts(batch):
+        classes, number = model(batch[0])
+        return F.cross_entropy(classes, batch[1]), F.mse_loss(number, batch[0][:, 1])
+
+    def evaluate():
+        for batch in DataLoader(HELD_OUT, batch_size=30):
+            first, second = parts(batch) if not alone else (F.cross_entropy(model(batch[0])[0], batch[1]), 0.0)
+            means.append(float(first + second))
+
+    def total(batch):
+        first, second = parts(batch)
+        return first + weight * second
+
+    series = found(tmp_path, model, total, evaluate)
+    with Session.open(tmp_path / "s.convdebug") as session:
+        said = session.run().info.get("evaluated_loss")
+    if weight == 1.0 and not alone:
+        assert said is None
+        assert series["val/loss"] == [pytest.approx(sum(means) / len(means))]
+    else:
+        assert said == "part"
