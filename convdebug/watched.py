@@ -260,8 +260,7 @@ class Watch:
                 self._rack.before_update(moment)
         self._origin.before_update(optimizer, moment)
         if self._leading.steps(optimizer, moment.step):
-            leads = self._leading.among(self._scene.optimizers) is optimizer
-            self.run.event("optimizer", moment.step, **describe_optimizer(optimizer), leads=leads)
+            self.run.event("optimizer", moment.step, **describe_optimizer(optimizer))
             self._rack.schedule.begin_anew(moment.step)
         moment.updates += 1
         self._unanswered.discard(id(optimizer))

@@ -207,11 +207,20 @@ def base_rate(facts: Facts) -> float:
     recorded = facts.curve("train/lr").finite().values
     for event in facts.events("optimizer"):
         later = event.data.get("lr")
-        if later and (event.data.get("leads") or (len(recorded) and recorded[-1] == np.float32(later))):
+        if later and _took_over(facts.curve("train/lr").finite(), event.step or 0, float(np.float32(later))):
             rate = later
     if rate is None and len(recorded):
         rate = recorded.max()
     return float(rate) if rate else float("nan")
+
+
+def _took_over(rates: Curve, step: int, rate: float) -> bool:
+    """Whether the rates recorded after a step are nearer to that of the optimizer which joined there than before it."""
+    row = int(np.searchsorted(rates.steps, step))
+    before, after = rates.values[:row], rates.values[row + 2 :]
+    if not len(before) or not len(after) or not (min(after[0], before[-1]) > 0):
+        return bool(len(after)) and after[-1] == rate
+    return abs(np.log(after[0] / rate)) < abs(np.log(after[0] / before[-1])) or after[-1] == rate
 
 
 def rate_at(facts: Facts, step: int) -> float:

@@ -12,6 +12,8 @@ import convdebug
 from convdebug.instruments.leading import MOST_JOINING, STILL_STEPS, Leading
 from convdebug.instruments.schedule import MOST_BEGINNINGS, Price, Schedule
 from convdebug.rules import diagnose
+from convdebug.rules.facts import Facts
+from convdebug.rules.training import base_rate
 from convdebug_sessions import Session
 
 CENTERS = torch.randn(5, 20, generator=torch.Generator().manual_seed(1))
@@ -119,3 +121,13 @@ def test_the_first_steps_of_a_further_optimizer_are_measured_as_early_ones():
     for step in itertools.islice(itertools.count(300, 10), MOST_BEGINNINGS):
         schedule.begin_anew(step)
     assert not schedule.due(300 + 10 * (MOST_BEGINNINGS - 1) + 1)
+
+
+@pytest.mark.parametrize(("after", "chosen"), [(0.02, 0.02), (0.01, 0.02), (0.3, 0.3), (0.15, 0.3)])
+def test_the_rate_chosen_is_that_of_the_optimizer_whose_rates_were_recorded_after_it_joined(written, after, chosen):
+    """0.3 was chosen at first, an optimizer with 0.02 joins at step 50."""
+    rates = {"train/loss": np.ones(100), "train/lr": np.r_[np.full(50, 0.3), 0.02, np.full(49, after)]}
+    info = {"optimizer": {"name": "SGD", "lr": 0.3}}
+    path = written(rates, info=info, config={}, events=[("optimizer", 50, {"name": "SGD", "lr": 0.02})])
+    with Session.open(path) as session:
+        assert base_rate(Facts(session)) == chosen
