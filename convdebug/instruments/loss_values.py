@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from .accuracy import BINARY_LOSSES, CLASS_LOSSES
 from .instrument import Instrument, Moment, Scene
-from .losses import computed_again, favours_classes
+from .losses import computed_again, favours_classes, has_weights
 from .probe import probing
 from .table import Table
 
@@ -16,8 +17,6 @@ OF_NUMBERS = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
 """Losses of a regression: what they say of the best constant answer is what guessing gives."""
 
 
-OF_CLASSES = frozenset({"cross_entropy", "nll_loss"})
-BINARY = frozenset({"binary_cross_entropy", "binary_cross_entropy_with_logits"})
 FIRST_STEPS = 64
 FIRST_ROWS = 5
 """As many rows as a rule looks at for the loss at the start."""
@@ -65,11 +64,12 @@ def classes_of(name: str, scores: Any, reduction: str) -> int | None:
 
     Weights of classes are divided out of a mean again by the losses of several classes, and only by those.
     """
-    if reduction != "mean" or not isinstance(scores, Tensor) or not scores.dim():
+    if reduction == "sum" or not isinstance(scores, Tensor) or not scores.dim():
         return None
-    if name in OF_CLASSES:
-        return int(scores.shape[1 if scores.dim() > 1 else 0])
-    if name in BINARY:
+    if name in CLASS_LOSSES:
+        weighted = reduction != "mean" and has_weights(name)
+        return UNKNOWN if weighted else int(scores.shape[1 if scores.dim() > 1 else 0])
+    if name in BINARY_LOSSES:
         return UNKNOWN if favours_classes(name) else 2
     return None
 

@@ -18,6 +18,7 @@ ERROR_ABOVE = 3.0  # the lecture's bound for a cost that has exploded
 WARNING_BELOW = 0.5  # impossible for a network that knows nothing
 KNOWS_SOMETHING = 2.0  # × chance accuracy: pretrained
 CLASS_LOSSES = ("loss/cross_entropy", "loss/nll_loss")  # judged alone where a distillation or a penalty is added
+JUDGED_LOSSES = (*CLASS_LOSSES, "loss/binary_cross_entropy", "loss/binary_cross_entropy_with_logits")
 FAR_DIVIDED = 1 / 100  # more than anybody accumulates
 SAME_PART = 0.02
 LEAST_ROWS = 3
@@ -56,10 +57,12 @@ class Start:
 
 
 def _starts(facts: Facts) -> list[Start]:
-    """The first loss of each head against its own chance; where no heads are known that of the whole."""
+    """The first loss of each head against its own chance; where none is known that of a single function."""
     several = len(heads(facts)) > 1
     known = [Start(_first_of(facts, each.losses), each.chance, each.function * several) for each in heads(facts)]
-    return known or [Start(_first_loss(facts), chance_loss(facts))]
+    if known or len([name for name in JUDGED_LOSSES if name in facts.names]) > 1:
+        return known
+    return [Start(_first_loss(facts), chance_loss(facts))]
 
 
 def _judged(facts: Facts, start: Start) -> Finding | None:
