@@ -20,7 +20,8 @@ from convdebug_sessions import Recorder, Wish
 from .instruments import Moment, Scene, home
 from .instruments.anatomy import unwrapped
 from .instruments.ears import Ears
-from .instruments.opening import tell_anatomy
+from .instruments.leading import Leading
+from .instruments.opening import describe_optimizer, tell_anatomy
 from .instruments.origin import Origin
 from .instruments.probe import probing
 from .instruments.rack import Rack
@@ -72,6 +73,7 @@ class Watch:
         self._stepped = stepped
         told = (self._before_update, self._after_update, self._attempted, self._tried, self._notice_other)
         self._stepping = Stepping(scene.model, scene.optimizers, *told, search=stepped is not None)
+        self._leading = Leading()
         self._unanswered: set[int] = set()
         self._wishes = Wishes(scene.run, scene.optimizers, self._take_wish)
         self._origin = Origin(scene, examples=lambda: self.examples())
@@ -246,9 +248,8 @@ class Watch:
         self._moment.step = self.number
 
     def _learning_rate(self) -> float:
-        for optimizer in self._scene.optimizers:
-            return float(optimizer.param_groups[0]["lr"])
-        return math.nan
+        optimizer = self._leading.among(self._scene.optimizers)
+        return math.nan if optimizer is None else float(optimizer.param_groups[0]["lr"])
 
     # what happens between two steps
 
@@ -258,6 +259,9 @@ class Watch:
             with probing():
                 self._rack.before_update(moment)
         self._origin.before_update(optimizer, moment)
+        if self._leading.steps(optimizer, moment.step):
+            self.run.event("optimizer", moment.step, **describe_optimizer(optimizer))
+            self._rack.schedule.begin_anew(moment.step)
         moment.updates += 1
         self._unanswered.discard(id(optimizer))
         pending = self._ears.pending

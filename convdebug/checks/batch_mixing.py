@@ -18,7 +18,7 @@ from convdebug.checks.probing import few_examples, moved, sample, scores_of, ten
 from convdebug.instruments.neighbours import (
     FACTORS,
     MIXED,
-    LeavesOf,
+    ModulesOf,
     change_between,
     exchanged,
     first_difference,
@@ -156,9 +156,9 @@ def _exchanged(bench: Bench, model: nn.Module, inputs: Any) -> tuple[float, str]
 
 
 def _answer(bench: Bench, model: nn.Module, inputs: Any, kept: int) -> tuple[Tensor, list[tuple[str, Tensor]]]:
-    """The output of one example, and what each leaf module puts out for it."""
+    """The output of one example, and what each module puts out for it."""
     count = _count(inputs)
-    with LeavesOf(model, count, kept) as leaves, torch.no_grad():
+    with ModulesOf(model, count, kept) as leaves, torch.no_grad():
         rows = _rows(_scores(bench, model, inputs), count)
     return rows[kept].double().cpu(), leaves.kept
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,8 @@ from .fetching import listen_to_loaders, stop_listening_to_loaders
 from .findings import Amount
 from .harmless import harmless
 from .held_out import HeldOut
-from .instrument import Answer, Moment, Scene
+from .instrument import Answer, Moment, Said, Scene
+from .loss_values import FIRST_STEPS, classes_of
 from .losses import listen, listen_unrecorded, stop_listening, stop_listening_unrecorded
 from .pending import PendingLoss, first_of
 from .probe import is_probing
@@ -56,7 +58,7 @@ class Ears:
         self.scene, self.moment = scene, moment
         self.broken = False
         self.pending = PendingLoss(scene.gradient_marks)
-        self.evaluations = Evaluations(write_evaluation)
+        self.evaluations = Evaluations(write_evaluation, lambda: scene.tell(evaluated_loss="part"))
         self.held_out = HeldOut(scene)
         told = (self._training_begins, self._evaluation_begins, self._evaluated, self._trained, self._fail_at_the_door)
         self.root = Root(scene.model, scene.clock, *told)
@@ -67,7 +69,7 @@ class Ears:
         self._told_pairs = False
         self._until_last: Heard = (moment, 0, 0)
         self._applied: tuple[Heard, Given] | None = None
-        self._later: tuple[list[tuple[str, Tensor]], list[Answer], Given] | None = None
+        self._later: tuple[list[Said], list[Answer], Given] | None = None
         self._fed = False
         self._evaluated_last = False
 
@@ -159,7 +161,8 @@ class Ears:
         if not self.scene.model.training:
             self.evaluations.saw_loss(name, scores, labels, value, reduction, sure=False)
         moment = self.moment
-        moment.losses.append((name, value.detach()))
+        classes = classes_of(name, scores, reduction) if moment.step < FIRST_STEPS else None
+        moment.losses.append(Said(name, value.detach(), classes))
         if isinstance(scores, Tensor) and isinstance(labels, Tensor):
             moment.scores, moment.labels = scores.detach(), labels
             moment.loss_name, moment.loss_reduction = name, reduction
@@ -201,6 +204,8 @@ class Ears:
         pending.ended()
         if pending.touched and not pending.inside_step:
             loop.unused.gave()
+        if pending.touched and self.moment.step & (self.moment.step - 1) == 0:  # at the powers of two
+            self._compare_with_sum()
         self._mark_heard()
         self.evaluations.training_is(self.moment)
         if not self._compared:
@@ -256,11 +261,23 @@ class Ears:
         on_device = isinstance(value, Tensor) and not value.is_cpu
         if value is None or len(self.moment.losses) != 1 or on_device or "loss" in self.scene.info:
             return
-        function, applied = float(self.moment.losses[0][1].float().mean()), float(value)
+        function, applied = float(self.moment.losses[0].value.float().mean()), float(value)
         divided = any(abs(applied * part - function) < EXACT * abs(function) for part in range(2, MOST_PARTS))
         if abs(applied - function) > ALIKE * abs(function) and not divided:
             self.evaluations.own = True
-            self.scene.tell(loss={"name": "own", "reduction": "own", "part": self.moment.losses[0][0]})
+            self.scene.tell(loss={"name": "own", "reduction": "own", "part": self.moment.losses[0].name})
+
+    def _compare_with_sum(self) -> None:
+        """Whether a loss of several functions is their plain sum: an evaluation's is no such number otherwise."""
+        of, heard, _ = self._until_last
+        parts, value = self.moment.losses[heard if of is self.moment else 0 :], self.pending.last
+        if len(parts) < 2:
+            return
+        names = frozenset(part.name for part in parts)
+        at_hand = isinstance(value, float) and all(part.value.is_cpu for part in parts) and len(names) == len(parts)
+        whole = sum(float(part.value.float().mean()) for part in parts) if at_hand else math.nan
+        is_sum = isinstance(value, float) and abs(value - whole) <= EXACT * abs(whole)
+        self.evaluations.training_adds(names, is_sum)
 
     @harmless
     def _hear_grad(self, outputs: Any) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .accuracy import right_and_known
+from .accuracy import CLASS_LOSSES, right_and_known
 from .anatomy import first_tensor
 from .evaluated import Whence
 from .fetching import Fetched, Source, base_of, labels_among, shares_memory, tensors_in
 from .findings import Amount, Findings, amount, count_equal, per_example
 from .instrument import Moment
-from .losses import computed_again
+from .losses import computed_again, ignored_label
 from .probe import probing
 from .recalibration import is_recalibrating
 
@@ -70,8 +70,14 @@ class Evaluations:
     function there, the training's own is computed on the labels that the DataLoader gave.
     """
 
-    def __init__(self, write: Callable[[str, dict[str, Amount]], None]) -> None:
+    def __init__(
+        self, write: Callable[[str, dict[str, Amount]], None], tell_part: Callable[[], None] = lambda: None
+    ) -> None:
         self._write = write
+        self._tell_part = tell_part
+        """Told where the loss that was found is only a part of what the training minimizes."""
+        self._added: frozenset[str] = frozenset()
+        self._is_sum = True
         self._sure: dict[Source, Findings] = {}
         self._foreign = Findings()
         self._maybe: dict[Source, Doubtful] = {}
@@ -123,6 +129,12 @@ class Evaluations:
         if moment.loss_name is not None and scores is not None:
             size = int(scores.shape[0]) if scores.dim() else None
             self._training = (moment.loss_name, moment.loss_reduction or "mean", scores.dim(), size)
+
+    def training_adds(self, names: frozenset[str], is_sum: bool) -> None:
+        """The training minimizes what these functions say together, and whether that is their plain sum."""
+        self.own = True
+        self._is_sum = self._is_sum and is_sum and (not self._added or names == self._added)
+        self._added = self._added | names
 
     @property
     def may_be_training(self) -> bool:
@@ -240,7 +252,13 @@ class Evaluations:
         if self.silent or seen is None or not seen.counts or seen.counted or seen.fetched != Fetched.count:
             return
         if seen.output is not None:
-            self._count_answers(self._findings(seen.source), seen, count_equal(seen.output, left, right))
+            found = count_equal(seen.output, left, right, self._ignored())
+            self._count_answers(self._findings(seen.source), seen, found)
+
+    def _ignored(self) -> int | None:
+        """The class that the training's loss ignores; None where that is no loss of classes."""
+        name = self._training[0] if self._training is not None else ""
+        return ignored_label(name) if name in CLASS_LOSSES else None
 
     def _pass_of(self, scores: Any) -> Pass | None:
         """The pass under way or just over, unless the scores are another model's (an average of the weights).
@@ -320,7 +338,11 @@ class Evaluations:
         if own is None and ANSWER in findings.losses and (self.own or known not in findings.losses):
             own = ANSWER
         name = own or (known if known in findings.losses else next(iter(findings.losses), None))
-        if name is not None:
+        if self._added and own is None and self._is_sum and self._added <= findings.losses.keys():
+            means["loss"] = sum(findings.losses[each].value() for each in self._added)
+        elif name is not None:
+            if self._added and own is None:
+                self._tell_part()
             means["loss"] = findings.losses[name].value(
                 size if reduction == "sum" and not own and not self.own else None
             )

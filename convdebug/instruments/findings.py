@@ -67,17 +67,28 @@ def amount(value: Tensor) -> Amount:
     return float(value) if value.device.type == "cpu" else value.detach().float().reshape(())
 
 
-def count_equal(output: Tensor, left: Any, right: Any) -> tuple[Amount, int] | None:
-    """How many entries are equal, of how many, if one side is the answer that `output` gives (its class, its sign)."""
+def count_equal(output: Tensor, left: Any, right: Any, ignored: int | None = None) -> tuple[Amount, Amount] | None:
+    """How many entries are equal, of how many, if one side is the answer that `output` gives (its class, its sign).
+
+    Where the loss `ignored` a class, neither that nor labels below zero count.
+    """
     if not (isinstance(left, Tensor) and isinstance(right, Tensor)) or output.dim() == 0:
         return None
     if left.numel() != right.numel() or left.device != right.device:
         return None
     for answer in answers_of(output, left.numel()):
-        for side in (left, right):
+        for side, labels in ((left, right), (right, left)):
             if side.device == answer.device and bool((side.reshape(-1) == answer).all()):
-                return amount((left.reshape(-1) == right.reshape(-1)).sum()), left.numel()
+                return _equal_among_known(answer, labels.reshape(-1), ignored)
     return None
+
+
+def _equal_among_known(answer: Tensor, labels: Tensor, ignored: int | None) -> tuple[Amount, Amount]:
+    equal = labels == answer
+    if ignored is None or labels.is_floating_point():
+        return amount(equal.sum()), labels.numel()
+    known = (labels >= 0) & (labels != ignored)
+    return amount((equal & known).sum()), amount(known.sum())
 
 
 def answers_of(output: Tensor, count: int) -> list[Tensor]:

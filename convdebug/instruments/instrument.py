@@ -71,6 +71,14 @@ class Answer(NamedTuple):
     labels: Tensor
 
 
+class Said(NamedTuple):
+    """What a loss function said in a step; `classes` between which it tells, None where guessing's loss is unknown."""
+
+    name: str
+    value: Tensor
+    classes: int | None = None
+
+
 @dataclass(slots=True)
 class Moment:
     """What was seen of the step under way; references only, dropped when the step ends."""
@@ -85,7 +93,7 @@ class Moment:
     labels: Tensor | None = None
     loss_name: str | None = None
     loss_reduction: str | None = None
-    losses: list[tuple[str, Tensor]] = field(default_factory=list)
+    losses: list[Said] = field(default_factory=list)
     """What each loss function said, in the order of the calls."""
     answers: list[Answer] = field(default_factory=list)
     """The first call of each loss function after each forward pass of the step, as far as they are small."""

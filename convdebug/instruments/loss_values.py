@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from .accuracy import BINARY_LOSSES, CLASS_LOSSES
 from .instrument import Instrument, Moment, Scene
-from .losses import computed_again
+from .losses import computed_again, favours_classes, has_weights
 from .probe import probing
 from .table import Table
 
@@ -16,8 +17,18 @@ OF_NUMBERS = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
 """Losses of a regression: what they say of the best constant answer is what guessing gives."""
 
 
+FIRST_STEPS = 64
+FIRST_ROWS = 5
+"""As many rows as a rule looks at for the loss at the start."""
+UNKNOWN = 0
+"""Classes of a loss whose weights move what guessing gives."""
+
+
 class LossValues(Instrument):
     """`loss/<function>`: the mean over its calls in a step, for example `loss/cross_entropy`.
+
+    At the first steps `class-loss/<function>/<classes>` too, the mean over its calls with scores for so many classes:
+    two heads with one function each begin at a chance of their own. 0 classes: guessing's loss is not known.
 
     Of a regression `guess/<function>` too: what the function says of the batch's mean label given as answer to all of
     its examples. As that mean is taken from so few labels, a squared error is corrected by N / (N − 1).
@@ -29,12 +40,16 @@ class LossValues(Instrument):
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
         self.table = Table(scene.run)
+        self._rows = 0
 
     def record(self, moment: Moment) -> None:
         values: dict[str, list[Tensor]] = {}
-        for name, value in moment.losses:
+        for name, value, classes in moment.losses:
             if value.device == self.scene.device:
                 values.setdefault(f"loss/{name}", []).append(value.float().mean())
+                if classes is not None and self._rows < FIRST_ROWS:
+                    values.setdefault(f"class-loss/{name}/{classes}", []).append(values[f"loss/{name}"][-1])
+        self._rows += 1
         if values:
             guess = guess_of(moment)
             if guess is not None:
@@ -42,6 +57,21 @@ class LossValues(Instrument):
             row = torch.stack([torch.stack(parts).mean() for parts in values.values()])
             names = tuple(values)
             self.scene.readback.put(row, lambda numbers: self.table.append(moment.step, names, numbers))
+
+
+def classes_of(name: str, scores: Any, reduction: str) -> int | None:
+    """Between how many classes a loss tells, of which it says the mean; None for another, UNKNOWN if it is weighted.
+
+    Weights of classes are divided out of a mean again by the losses of several classes, and only by those.
+    """
+    if reduction == "sum" or not isinstance(scores, Tensor) or not scores.dim():
+        return None
+    if name in CLASS_LOSSES:
+        weighted = reduction != "mean" and has_weights(name)
+        return UNKNOWN if weighted else int(scores.shape[1 if scores.dim() > 1 else 0])
+    if name in BINARY_LOSSES:
+        return UNKNOWN if favours_classes(name) else 2
+    return None
 
 
 def guess_of(moment: Moment) -> Tensor | None:

@@ -12,7 +12,7 @@ from .anatomy import first_tensor, size_of
 from .fetching import tensors_in
 from .hook import Hook
 from .instrument import Instrument, Moment, Scene
-from .neighbours import FACTORS, MIXED, LeavesOf, change_between, exchanged, first_difference, is_per_example
+from .neighbours import FACTORS, MIXED, ModulesOf, change_between, exchanged, first_difference, is_per_example
 from .origin.isolation import isolated
 
 MOST_EXAMPLES = 16
@@ -95,9 +95,9 @@ class Mixing(Instrument):
         return max(found)
 
     def _answer(self, given: Tensor, kept: int) -> tuple[Tensor, list[tuple[str, Tensor]]]:
-        """What the model says of one example, and what each of its leaves does."""
+        """What the model says of one example, and what each of its modules does."""
         model, count = self.scene.inner, len(given)
-        with torch.no_grad(), isolated(model), LeavesOf(model, count, kept) as leaves:
+        with torch.no_grad(), isolated(model), ModulesOf(model, count, kept) as leaves:
             scores = first_tensor(model.eval()(given.clone()))
         if scores is None or not is_per_example(scores, count) or scores.shape[1:] == (count,):
             raise ValueError("no numbers of single examples")

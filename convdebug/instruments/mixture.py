@@ -8,11 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .accuracy import CLASS_LOSSES
 from .instrument import Instrument, Moment, Scene
 from .loss_inputs import BINARY
 from .losses import favours_classes, ignored_label
 from .table import Table
 from .tally import Tally, told
+
+OF_A_MIX = 2
+"""Classes of which a mixed example is made."""
+SAME_SHARE = 1e-4
 
 SERIES = ("label/batch_entropy", "label/seen_entropy", "label/overlap", "label/count")
 
@@ -41,10 +46,11 @@ class Mixture(Instrument):
     """`label/{batch_entropy,seen_entropy,overlap,count}`, where the loss is given one class for each example.
 
     The entropy of the batch's labels, of all labels seen so far, what the batch has in common with the one before
-    it, and its size. For a binary loss the classes are 0 and 1, one number for each example; a batch with any other
-    number (a share, a missing label) gives NaN. Labels of pixels and of words hang together by nature; they are left
-    out. The event `labels-seen` {counts, batches, spread, weighted} says how often each class was met so far, whenever
-    that has doubled; `weighted` where the loss may have made up for it.
+    it, and its size. Where a label is a share of each class it counts as its largest. For a binary loss the classes are
+    0 and 1, one number for each example; a batch with any other number (a share, a missing label) gives NaN. Labels of
+    pixels and of words hang together by nature; they are left out. The event `labels-seen` {counts, batches, spread,
+    weighted} says how often each class was met so far, whenever that has doubled; `weighted` where the loss may have
+    made up for it.
     """
 
     name: ClassVar[str] = "mixture"
@@ -116,8 +122,24 @@ def counts_of(moment: Moment) -> Tensor | None:
         return None
     if moment.loss_name in BINARY:
         return _answers(labels) if labels.dim() and labels.numel() == len(labels) else None
+    if moment.loss_name in CLASS_LOSSES and scores.dim() == 2 and _are_shares(scores, labels):
+        counts = _counts(labels.argmax(1), int(scores.shape[1]))
+        return torch.where(_is_made_of_two_classes(labels), counts, torch.nan)
     whole = scores.dim() == 2 and labels.dtype == torch.int64 and labels.dim() == 1
     return _counts(labels, int(scores.shape[1]), ignored_label(moment.loss_name or "")) if whole else None
+
+
+def _are_shares(scores: Tensor, labels: Tensor) -> bool:
+    """Whether an example's label is a share of each class: one-hot, smoothed, or mixed of two examples."""
+    return labels.is_floating_point() and labels.shape == scores.shape
+
+
+def _is_made_of_two_classes(labels: Tensor) -> Tensor:
+    """Whether each row has at most two shares above a common floor: no answer of another network, which has many."""
+    if labels.shape[1] <= OF_A_MIX or not len(labels):
+        return labels.isfinite().all()
+    highest = labels.topk(OF_A_MIX + 1, dim=1).values
+    return (highest[:, -1] - labels.amin(1)).amax() < SAME_SHARE
 
 
 def _answers(labels: Tensor) -> Tensor:

@@ -39,19 +39,22 @@ def change_between(before: Tensor, after: Tensor) -> float:
     return change if math.isfinite(change) else math.inf
 
 
-class LeavesOf:
-    """Keeps what each leaf module puts out for one example of a batch, inside a `with` block."""
+class ModulesOf:
+    """Keeps what each module puts out for one example of a batch, inside a `with` block, in the order they are done.
+
+    A leaf is done before what it stands in; attention never calls the layer within it, and is itself the first.
+    """
 
     def __init__(self, model: nn.Module, count: int, example: int) -> None:
         self.kept: list[tuple[str, Tensor]] = []
         self._model, self._count, self._example = model, count, example
         self._hooks: list[Any] = []
 
-    def __enter__(self) -> LeavesOf:
+    def __enter__(self) -> ModulesOf:
         self._hooks = [
             module.register_forward_hook(lambda _module, _inputs, output, name=name: self._keep(name, output))
             for name, module in self._model.named_modules()
-            if next(module.children(), None) is None
+            if module is not self._model or next(module.children(), None) is None
         ]
         return self
 

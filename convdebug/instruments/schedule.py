@@ -32,6 +32,8 @@ GATHERING_S = 2e-4
 GATHERING_SHARE = 0.1
 """Of the budget, for that: what falls due sooner waits, and is measured together with what falls due by then."""
 LONGEST_WAIT = 8
+MOST_BEGINNINGS = 4
+"""A loop may make an optimizer for each epoch, or for each step."""
 
 
 @dataclass
@@ -63,7 +65,8 @@ class Schedule:
 
     Each instrument may take its `weight` of what those before it left, so an expensive one cannot starve the rest.
     All of them measure at step 0, and at the powers of two (pictures at those of four): a short run has several
-    measurements. Where steps are fast it does whatever the price, else as far as a small allowance goes.
+    measurements; counted anew where the training begins anew. Where steps are fast it does whatever the price, else as
+    far as a small allowance goes.
     """
 
     def __init__(self, prices: Sequence[Price], budget: float = 0.02, every: int | None = None) -> None:
@@ -71,6 +74,8 @@ class Schedule:
         self.budget = budget
         self.every = every
         self._soonest = 0
+        self._origin = 0
+        self._begun = 0
         self._steps: deque[float] = deque(maxlen=REMEMBERED)
         self._bases: deque[float] = deque(maxlen=REMEMBERED)
         self._taken = 0
@@ -102,11 +107,18 @@ class Schedule:
             first, self._first = self._first, None
             self._plan(*first)
 
+    def begin_anew(self, step: int) -> None:
+        """Another optimizer trains from this step on: its first steps are looked at as those of the first one were."""
+        if self._begun < MOST_BEGINNINGS:
+            self._begun += 1
+            self._origin = step
+
     def nothing_due(self, step: int) -> bool:
         """The cheap question, for the many steps at which the answer is yes."""
         if self.every is not None:
             return step % self.every != 0
-        return step < self._soonest and step & (step - 1) != 0
+        since = step - self._origin
+        return step < self._soonest and since & (since - 1) != 0
 
     def due(self, step: int) -> list[str]:
         """The names of the instruments that measure at `step`."""
@@ -154,7 +166,7 @@ class Schedule:
         return step >= price.due or step == 0
 
     def _is_early(self, price: Price, step: int) -> bool:
-        return self.every is None and _is_power(step, 4 if price.rarity > 1 else 2)
+        return self.every is None and _is_power(step - self._origin, 4 if price.rarity > 1 else 2)
 
     def _early_allowance(self) -> float:
         """Seconds that early measurements may still take."""

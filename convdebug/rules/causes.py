@@ -24,7 +24,12 @@ CAUSES: dict[str, tuple[str, ...]] = {
         "loss-diverged",
         "validation-better-than-train",
     ),
-    "splits-differ-in-scale": ("overfitting", "labels-unrelated-to-inputs"),
+    "splits-differ-in-scale": (
+        "inputs-not-scaled",
+        "inputs-not-centered",
+        "overfitting",
+        "labels-unrelated-to-inputs",
+    ),
     "inputs-not-scaled": (
         "initial-loss-off",
         "learning-rate-too-high",

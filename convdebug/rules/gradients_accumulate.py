@@ -3,7 +3,7 @@
 import numpy as np
 
 from convdebug.rules.curves import level, number
-from convdebug.rules.facts import Facts
+from convdebug.rules.facts import Facts, Table
 from convdebug.rules.rule import Finding, Rule, known
 from convdebug_sessions import Remedy
 
@@ -15,8 +15,21 @@ RECENT = 50
 
 
 def judge(facts: Facts) -> Finding | None:
-    """For each optimizer, the share of judged steps whose gradients still contained those of the step before."""
+    """For each optimizer, the share of judged steps whose gradients still contained those of the step before.
+
+    Where a further optimizer began to step the places of the others may have changed: each part is judged by itself.
+    """
     carried = facts.table("optimizer", "carried")
+    begun = [0, *(event.step or 0 for event in facts.events("optimizer"))]
+    for first, last in reversed(list(zip(begun, [*begun[1:], None], strict=True))):
+        rows = slice(*(None if step is None else int(np.searchsorted(carried.steps, step)) for step in (first, last)))
+        found = _judge_part(facts, carried.rows(rows))
+        if found is not None:
+            return found
+    return None
+
+
+def _judge_part(facts: Facts, carried: Table) -> Finding | None:
     for column, index in enumerate(carried.names):
         good = np.isfinite(carried.values[:, column])
         steps, values = carried.steps[good][-RECENT:], carried.values[good, column][-RECENT:]

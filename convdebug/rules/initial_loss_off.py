@@ -1,13 +1,15 @@
 """The first loss is far from what chance gives."""
 
 import math
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from convdebug.rules.curves import level, number
 from convdebug.rules.facts import Curve, Facts, remembered
 from convdebug.rules.rule import Finding, Rule
-from convdebug.rules.training import LEARNED, accuracy, begins_at_the_start, chance_loss
+from convdebug.rules.training import LEARNED, accuracy, begins_at_the_start, chance_loss, heads
 from convdebug_sessions import Remedy
 
 INFO_ABOVE = 1.15  # × ln C; torchvision's healthy ResNet-18 starts at 1.03 to 1.11 × ln 10
@@ -16,6 +18,7 @@ ERROR_ABOVE = 3.0  # the lecture's bound for a cost that has exploded
 WARNING_BELOW = 0.5  # impossible for a network that knows nothing
 KNOWS_SOMETHING = 2.0  # × chance accuracy: pretrained
 CLASS_LOSSES = ("loss/cross_entropy", "loss/nll_loss")  # judged alone where a distillation or a penalty is added
+JUDGED_LOSSES = (*CLASS_LOSSES, "loss/binary_cross_entropy", "loss/binary_cross_entropy_with_logits")
 FAR_DIVIDED = 1 / 100  # more than anybody accumulates
 SAME_PART = 0.02
 LEAST_ROWS = 3
@@ -32,25 +35,56 @@ def severity_of(loss: float, chance: float) -> str | None:
 
 
 def judge(facts: Facts) -> Finding | None:
-    """Compare the loss of step 0 with ln C."""
-    chance, loss = chance_loss(facts), _first_loss(facts)
-    if facts.info.get("num_classes") == 1 and loss == 0 and "loss/cross_entropy" in facts.names:
+    """Compare the loss of step 0 with ln C, that of each head with its own."""
+    if facts.info.get("num_classes") == 1 and "loss/cross_entropy" in facts.names and _first_loss(facts) == 0:
         return _one_class()
     divided = _divided(facts)
     if divided is not None:
         return divided
-    if not begins_at_the_start(facts) or not math.isfinite(loss) or not math.isfinite(chance):
+    if not begins_at_the_start(facts):
+        return None
+    found = [each for each in map(partial(_judged, facts), _starts(facts)) if each is not None]
+    return min(found, key=lambda each: ("error", "warning", "info").index(each.severity), default=None)
+
+
+@dataclass(frozen=True)
+class Start:
+    """A first loss and what guessing gives, NaN where it is not known; `function` where it is one of several."""
+
+    loss: float
+    chance: float
+    function: str = ""
+
+
+def _starts(facts: Facts) -> list[Start]:
+    """The first loss of each head against its own chance; where none is known that of a single function."""
+    several = len(heads(facts)) > 1
+    known = [Start(_first_of(facts, each.losses), each.chance, each.function * several) for each in heads(facts)]
+    if known or len([name for name in JUDGED_LOSSES if name in facts.names]) > 1:
+        return known
+    return [Start(_first_loss(facts), chance_loss(facts))]
+
+
+def _judged(facts: Facts, start: Start) -> Finding | None:
+    loss, chance = start.loss, start.chance
+    if not math.isfinite(loss) or not math.isfinite(chance):
         return None
     severity = severity_of(loss, chance)
-    if severity is None or (loss < chance and _knows_something(facts)):
+    if severity is None or (loss < chance and (_is_not_rated(facts, start) or _knows_something(facts))):
         return None
+    of = f" of {start.function}" if start.function else ""
     return Finding(
         severity,
-        f"The first loss is {number(loss)}; guessing among {_classes(chance)} classes gives {number(chance)} "
+        f"The first loss{of} is {number(loss)}; guessing among {_classes(chance)} classes gives {number(chance)} "
         f"({loss / chance:.1f} times). {_usual_meaning(loss, chance)}",
         evidence={"first_loss": loss, "expected": chance, "ratio": loss / chance},
         remedies=_remedies(loss, chance),
     )
+
+
+def _is_not_rated(facts: Facts, start: Start) -> bool:
+    """Whether nobody knows the accuracy of this head, which may well know something already."""
+    return bool(start.function) and _classes(start.chance) != facts.info.get("num_classes")
 
 
 def _divided(facts: Facts) -> Finding | None:
@@ -96,12 +130,14 @@ def _one_class() -> Finding:
 @remembered
 def begins_far_off(facts: Facts) -> bool:
     """Whether the first loss is so far above chance that the scores themselves must be huge."""
-    chance, loss = chance_loss(facts), _first_loss(facts)
-    return math.isfinite(loss) and math.isfinite(chance) and loss > ERROR_ABOVE * chance
+    return any(math.isfinite(each.loss) and each.loss > ERROR_ABOVE * each.chance for each in _starts(facts))
 
 
 def _first_loss(facts: Facts) -> float:
-    curve = _data_loss(facts)
+    return _first_of(facts, _data_loss(facts))
+
+
+def _first_of(facts: Facts, curve: Curve) -> float:
     if not len(curve) or curve.steps[0] > 0:
         return float("nan")
     first = float(curve.values[0])

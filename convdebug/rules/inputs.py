@@ -19,6 +19,8 @@ WIDE = 10.0
 NARROW = 0.05
 OFF_CENTER = 0.5  # |mean| against the deviation
 FAR_OFF_CENTER = 1.0
+NEAR_CENTER = 2.0  # evenly spread from 0 on: 1.73
+NEARLY_ALL = 0.05  # of the first loss is left
 EARLY_ROWS = 20
 NORMS = ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "RMSNorm", "SyncBatchNorm")
 
@@ -120,10 +122,14 @@ def judge_center(facts: Facts) -> Finding | None:
     if _centered_inside(facts):
         return None
     plain = found.in_unit_range or abs(found.mean) <= FAR_OFF_CENTER * found.std
+    unharmed = _learned_all_the_same(facts, found)
+    harm = "All weights of a unit are then pushed in the same direction at once, and learning zigzags."
+    if unharmed:
+        harm = f"The training does not suffer visibly: the loss has come down from {number(progress(facts).start)} to "
+        harm += f"{number(progress(facts).now)}."
     return Finding(
-        "info" if plain else "warning",
-        f"The inputs lie {found.text}: their mean is {number(abs(found.mean) / found.std)} deviations from 0. All "
-        "weights of a unit are then pushed in the same direction at once, and learning zigzags.",
+        "info" if plain or unharmed else "warning",
+        f"The inputs lie {found.text}: their mean is {number(abs(found.mean) / found.std)} deviations from 0. {harm}",
         last_step=found.last_step,
         evidence={"mean": found.mean, "std": found.std},
         remedies=(
@@ -131,6 +137,13 @@ def judge_center(facts: Facts) -> Finding | None:
             Remedy("Subtract the mean image or the mean of each channel, computed on the training set alone."),
         ),
     )
+
+
+def _learned_all_the_same(facts: Facts, found: Inputs) -> bool:
+    """Whether inputs of a fitting scale, as of a coordinate from 0 to π, kept nothing from being learned."""
+    near = abs(found.mean) <= NEAR_CENTER * found.std and NARROW <= found.std <= WIDE
+    now = progress(facts)
+    return near and 0 <= now.now < NEARLY_ALL * now.start
 
 
 def judge_finite(facts: Facts) -> Finding | None:
@@ -230,7 +243,8 @@ NOT_CENTERED = Rule(
     causes="Pixels of 0-255 or 0-1 used as they are; statistics of another data set.",
     remedies="Subtract the mean image, or the mean of each channel, of the training set.",
     source=f'Lecture, "In Practice, for Images: Center Only". |mean| above {OFF_CENTER} deviations; info up to '
-    f"{FAR_OFF_CENTER:g} and for plain [0, 1] pixels, which are common and train; nothing where a norm or the model "
+    f"{FAR_OFF_CENTER:g} and for plain [0, 1] pixels, which are common and train, and up to {NEAR_CENTER:g} where less "
+    f"than {NEARLY_ALL:.0%} of the first loss is left; nothing where a norm or the model "
     "itself centers them before the first weights.",
     judge=judge_center,
 )

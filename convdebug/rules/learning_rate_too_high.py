@@ -1,7 +1,7 @@
 """The updates are so large that they throw the network about instead of improving it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,9 +16,9 @@ from convdebug.rules.training import (
     GOOD,
     LEARNED,
     Progress,
-    base_rate,
     first_loss,
     progress,
+    rate_at,
     update_ratio,
 )
 from convdebug_sessions import Remedy
@@ -31,6 +31,7 @@ BETTER_BEFORE = 0.96  # × the loss now, over a block of rows
 BLOCK_ROWS = 5
 STALE_STEPS = 3  # since the last measurement: the updates that did it were not seen
 LARGE_BEFORE = 0.005
+RAISED = 2.0  # × the rate at which updates were measured last
 JUMP = 1.5  # × the first loss, after an update
 JUMP_BY_ONE_UPDATE = 10.0  # × the first loss where no update ratio was measured
 ILL_FROM_THE_START = 3.0  # × chance: what stays poor after such a first loss is the initialization's doing
@@ -71,7 +72,7 @@ def judge(facts: Facts) -> Finding | None:
 
 def _diverged(facts: Facts, loss: Curve, row: int) -> Finding | None:
     step = int(loss.steps[row])
-    kick = kick_before(update_ratio(facts), step)
+    kick = _with_the_rate(facts, kick_before(update_ratio(facts), step), step)
     if row == 0 or not math.isfinite(first_loss(facts)):
         return None
     if _made_elsewhere(facts, loss, row, kick) or (not kick and not _jumped_at_once(loss, row)):
@@ -205,6 +206,14 @@ def kick_before(ratio: Curve, step: int, whole: bool = False) -> Kick | None:
     return Kick(float(values[window].max()), level(values[:EARLY_ROWS]), first, int(steps[before - 1]))
 
 
+def _with_the_rate(facts: Facts, kick: Kick | None, step: int) -> Kick | None:
+    """The same where the rate has been raised since the updates were measured: those not seen were larger by that."""
+    if kick is None:
+        return None
+    raised = rate_at(facts, step - 1) / rate_at(facts, kick.measured)
+    return replace(kick, largest=kick.largest * raised, step=step - 1) if raised > RAISED else kick
+
+
 def _jumped_at_once(loss: Curve, row: int) -> bool:
     if not np.isfinite(loss.values[row]):
         return row <= EARLY_ROWS
@@ -212,7 +221,7 @@ def _jumped_at_once(loss: Curve, row: int) -> bool:
 
 
 def _finding(facts: Facts, what: str, step: int, kick: Kick | None) -> Finding:
-    rate = base_rate(facts)
+    rate = rate_at(facts, step)
     at_rate = f"At a learning rate of {rate:g} the" if math.isfinite(rate) else "The"
     ratio = f"; {ratio_text(kick.largest)}" if kick else ""
     return Finding(
@@ -224,7 +233,7 @@ def _finding(facts: Facts, what: str, step: int, kick: Kick | None) -> Finding:
             learning_rate=rate, first_loss=first_loss(facts), update_ratio=kick.largest if kick else math.nan
         ),
         remedies=(
-            lower_rate(facts, kick.largest if kick else float("nan")),
+            lower_rate(facts, kick.largest if kick else float("nan"), in_force=rate),
             Remedy("Sweep the rate on a log scale and take the largest that learns steadily, or warm it up."),
         ),
     )

@@ -11,11 +11,18 @@ from convdebug_sessions import Remedy
 WANTED_RATIO = 1e-3  # lecture, "Track the ratio of weight updates / weight magnitudes"
 
 
-def lower_rate(facts: Facts, ratio: float = float("nan"), least: float = 10.0) -> Remedy:
-    """A smaller learning rate: the one that brings the update ratio near 1e-3, a tenth where the ratio is unknown."""
+def lower_rate(
+    facts: Facts, ratio: float = float("nan"), least: float = 10.0, in_force: float = float("nan")
+) -> Remedy:
+    """A smaller learning rate: the one that brings the update ratio near 1e-3, a tenth where the ratio is unknown.
+
+    Smaller than the one `in_force` where that is given, and no config says another one.
+    """
     ratio = ratio if math.isfinite(ratio) else first_ratio(facts)
     factor = max(least, ratio / WANTED_RATIO) if math.isfinite(ratio) else least
-    return rate_remedy(facts, base_rate(facts) / factor, "lower the learning rate")
+    chosen = math.isnan(in_force) or facts.setting("optimizer.lr") is not None
+    now = base_rate(facts) if chosen else in_force
+    return rate_remedy(facts, now / factor, "lower the learning rate", now)
 
 
 def first_ratio(facts: Facts) -> float:
@@ -30,12 +37,13 @@ def raise_rate(facts: Facts, ratio: float = float("nan"), most: float = 1e5) -> 
     return rate_remedy(facts, base_rate(facts) * factor, "raise the learning rate")
 
 
-def rate_remedy(facts: Facts, rate: float, what: str) -> Remedy:
+def rate_remedy(facts: Facts, rate: float, what: str, now: float | None = None) -> Remedy:
     """The learning rate as a change, in words alone where the present one is unknown."""
     if not math.isfinite(rate):
         return Remedy(f"{what[0].upper()}{what[1:]}.")
     rate = rounded(rate)
-    return Remedy(f"{what[0].upper()}{what[1:]} from {base_rate(facts):g} to about {rate:g}.", {"optimizer.lr": rate})
+    now = base_rate(facts) if now is None else now
+    return Remedy(f"{what[0].upper()}{what[1:]} from {now:g} to about {rate:g}.", {"optimizer.lr": rate})
 
 
 def setting_remedy(facts: Facts, text: str, **changes: Any) -> Remedy:

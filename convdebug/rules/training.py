@@ -142,12 +142,38 @@ def begins_at_the_start(facts: Facts) -> bool:
     return not (facts.run.parent is not None and facts.run.parent_step)
 
 
+@dataclass(frozen=True)
+class Head:
+    """One loss function on scores for so many classes: 0 where weights move what guessing gives."""
+
+    function: str
+    classes: int
+    losses: Curve
+
+    @property
+    def chance(self) -> float:
+        """What guessing gives, NaN where that is not known."""
+        return math.log(self.classes) if self.classes > 1 else float("nan")
+
+
+@remembered
+def heads(facts: Facts) -> tuple[Head, ...]:
+    """The losses of classes with which a run began, each with its first values."""
+    names = [name for name in facts.names if name.startswith("class-loss/")]
+    found = [Head(name.split("/")[1], int(name.split("/")[2]), facts.curve(name).finite()) for name in names]
+    return tuple(each for each in found if len(each.losses))
+
+
 @remembered
 def chance_loss(facts: Facts) -> float:
     """What guessing gives: ln C for cross entropy over C classes, ln 2 for two-way losses, else NaN.
 
-    NaN for a two-way loss that is summed: over how many outputs of each example is not known.
+    NaN for a two-way loss that is summed: over how many outputs of each example is not known; for one with weights;
+    and for the sum of several heads.
     """
+    parts = heads(facts)
+    if len(parts) > 1 or (parts and parts[0].function.startswith("binary") and not parts[0].classes):
+        return float("nan")
     given = facts.info.get("expected_initial_loss")
     if given:
         return float(given)
@@ -173,12 +199,36 @@ def level_of_mean(values: np.ndarray) -> float:
 
 @remembered
 def base_rate(facts: Facts) -> float:
-    """The learning rate that was chosen: of the config, of the optimizer, or the largest recorded; else NaN."""
+    """The learning rate that was chosen: of the config, of the optimizer, or the largest recorded; else NaN.
+
+    Of the optimizer that began to step last, where its rate is the training's.
+    """
     rate = facts.setting("optimizer.lr") or (facts.info.get("optimizer") or {}).get("lr")
     recorded = facts.curve("train/lr").finite().values
+    for event in facts.events("optimizer"):
+        later = event.data.get("lr")
+        if later and _took_over(facts.curve("train/lr").finite(), event.step or 0, float(np.float32(later))):
+            rate = later
     if rate is None and len(recorded):
         rate = recorded.max()
     return float(rate) if rate else float("nan")
+
+
+def _took_over(rates: Curve, step: int, rate: float) -> bool:
+    """Whether the rates recorded after a step are nearer to that of the optimizer which joined there than before it."""
+    row = int(np.searchsorted(rates.steps, step))
+    before, after = rates.values[:row], rates.values[row + 2 :]
+    if not len(before) or not len(after) or not (min(after[0], before[-1]) > 0):
+        return bool(len(after)) and after[-1] == rate
+    return abs(np.log(after[0] / rate)) < abs(np.log(after[0] / before[-1])) or after[-1] == rate
+
+
+def rate_at(facts: Facts, step: int) -> float:
+    """The learning rate that was in force at a step; the one that was chosen where none was recorded, or zero."""
+    recorded = facts.curve("train/lr").finite()
+    row = int(np.searchsorted(recorded.steps, step, side="right")) - 1
+    rate = float(recorded.values[row]) if row >= 0 else 0.0
+    return rate if rate > 0 else base_rate(facts)
 
 
 def warming_up(facts: Facts) -> bool:

@@ -50,6 +50,7 @@ def _explained(facts: Facts) -> bool:
     kinds = {str(layer.get("kind")) for layer in facts.info.get("layers") or ()}
     augmented = str(facts.setting("data.augmentation") or "none") != "none"
     composed = bool((facts.info.get("loss") or {}).get("part"))  # and the evaluation's is torch's function alone
+    composed = composed or facts.info.get("evaluated_loss") == "part"
     return (
         augmented or composed or bool(facts.info.get("dropout")) or any(kind.startswith(NOISY_KINDS) for kind in kinds)
     )

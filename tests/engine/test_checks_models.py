@@ -224,6 +224,7 @@ def test_whole_number_inputs_are_judged_by_exchanging_the_others(tmp_path):
     assert healthy.status == "pass"
     sick = check(tmp_path, "batch-mixing", lambda: Tokens(False), data)
     assert found(sick) == [("batch-mixing", "error")]
+    assert sick.diagnoses[0].layer == "encoder.self_attn"
 
 
 def test_outputs_that_belong_to_no_single_example_skip_with_their_reason(tmp_path):

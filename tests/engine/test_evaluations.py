@@ -307,3 +307,63 @@ def test_answers_gathered_over_the_training_data_and_judged_at_once_are_no_valid
         assert not session.events(kinds=["instrument-failed"])
         names = [name for name in session.series_names() if name == "val/loss"]
         assert [value for name in names for value in session.series(name)[1]] == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize("ignored", [-100, 1])
+def test_labels_that_the_loss_ignores_do_not_count_where_the_loop_compares_all_of_them(tmp_path, ignored):
+    """Answers of 0 throughout, all labels that count are 0; the others are compared too, and masked afterwards."""
+    model = nn.Linear(6, 2)
+    torch.nn.init.zeros_(model.weight)
+    model.bias.data = torch.tensor([9.0, 0.0])
+    labels = torch.zeros(60, dtype=torch.long)
+    padded = torch.where(torch.arange(60) % 3 == 0, ignored, labels)
+
+    def loss_of(batch):
+        return F.cross_entropy(model(batch[0]), torch.zeros(30, dtype=torch.long), ignore_index=ignored)
+
+    def evaluate():
+        for inputs, wanted in DataLoader(TensorDataset(x[60:], padded), batch_size=30):
+            answer = model(inputs).argmax(1)
+            assert (answer == wanted)[wanted != ignored].all()
+
+    assert found(tmp_path, model, loss_of, evaluate)["val/accuracy"] == [1.0]
+
+
+class TwoHeads(nn.Module):
+    """Answers with classes and with a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.classes, self.number = nn.Linear(6, 2), nn.Linear(6, 1)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        return self.classes(inputs), self.number(inputs).squeeze(1)
+
+
+@pytest.mark.parametrize(("weight", "alone"), [(1.0, False), (0.3, False), (1.0, True)])
+def test_of_several_losses_an_evaluation_adds_up_what_the_training_adds_up(tmp_path, weight, alone):
+    """Where the training weighs them, or the evaluation computes one of them alone, it is said to be a part."""
+    model, means = TwoHeads(), []
+
+    def parts(batch):
+        classes, number = model(batch[0])
+        return F.cross_entropy(classes, batch[1]), F.mse_loss(number, batch[0][:, 1])
+
+    def evaluate():
+        for batch in DataLoader(HELD_OUT, batch_size=30):
+            first, second = parts(batch) if not alone else (F.cross_entropy(model(batch[0])[0], batch[1]), 0.0)
+            means.append(float(first + second))
+
+    def total(batch):
+        first, second = parts(batch)
+        return first + weight * second
+
+    series = found(tmp_path, model, total, evaluate)
+    with Session.open(tmp_path / "s.convdebug") as session:
+        said = session.run().info.get("evaluated_loss")
+    if weight == 1.0 and not alone:
+        assert said is None
+        assert series["val/loss"] == [pytest.approx(sum(means) / len(means))]
+    else:
+        assert said == "part"

@@ -186,6 +186,19 @@ def test_answers_are_counted_as_classes_and_anything_else_is_not():
     assert counted(torch.tensor([[0.0, 1.0]])) is None
 
 
+def test_shares_of_classes_are_counted_by_the_largest_unless_a_network_answered_them():
+    def counted(labels):
+        return counts_of(Moment(0, scores=torch.zeros_like(labels), labels=labels, loss_name="cross_entropy"))
+
+    one_hot = F.one_hot(torch.tensor([0, 2, 2, 4]), 5).float()
+    assert counted(one_hot).tolist() == [1, 0, 2, 0, 1]
+    smoothed = one_hot * 0.9 + 0.02
+    assert counted(smoothed).tolist() == [1, 0, 2, 0, 1]
+    assert counted(0.7 * smoothed + 0.3 * smoothed.flip(0)).tolist() == [1, 0, 2, 0, 1]
+    assert counted(torch.randn(4, 5).softmax(1)).isnan().all()
+    assert counted(torch.tensor([[0.2, 0.8], [0.6, 0.4]])).tolist() == [1, 1]
+
+
 def test_a_row_tells_range_and_distance_of_the_sums_from_one():
     scores = torch.tensor([[0.2, 0.8], [0.5, 0.1]])
     assert input_row(scores).tolist() == pytest.approx([0.1, 0.8, 0.4])

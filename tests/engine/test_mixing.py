@@ -70,7 +70,7 @@ def told(path, model, shape, labels=None, fixed=False, steps=20, **options):
 def test_attention_along_the_batch_is_seen_while_training(tmp_path, options):
     events, found = told(tmp_path / "s.convdebug", Attentive(batch_first=False), (24, 6, 4), **options)
     assert found == ["error"]
-    assert events[0].data["module"] == "head"
+    assert events[0].data["module"] == "attention"
 
 
 def test_a_reshape_that_mixes_examples_is_seen_while_training(tmp_path):

@@ -63,6 +63,16 @@ def test_roots_are_ordered_by_the_worst_of_their_tree_then_group_then_step():
     ]
 
 
+def test_a_split_that_alone_was_not_preprocessed_comes_before_what_its_inputs_look_like():
+    found = order(
+        diagnosis("inputs-not-centered", "warning"),
+        diagnosis("inputs-not-scaled", "warning"),
+        diagnosis("splits-differ-in-scale", "warning"),
+    )
+    assert found[0] == ("splits-differ-in-scale", None)
+    assert {cause for _, cause in found[1:]} == {"splits-differ-in-scale"}
+
+
 def test_an_info_is_no_excuse_for_an_error():
     found = order(diagnosis("inputs-not-scaled", "info"), diagnosis("learning-rate-too-high"))
     assert found == [("learning-rate-too-high", None), ("inputs-not-scaled", None)]

@@ -1,5 +1,6 @@
 """Inputs on a large scale: no matter where the first weights do not see it."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -59,3 +60,12 @@ def said(path, model, checked):
 def test_bytes_matter_only_where_the_first_weights_see_them(tmp_path, model, checked):
     expected = {"inputs-not-scaled", "inputs-not-centered"} if model == "plain" else set()
     assert said(tmp_path / "run.convdebug", model, checked) == expected
+
+
+@pytest.mark.parametrize(("end", "severity"), [(0.01, "info"), (0.5, "warning")])
+def test_a_coordinate_from_0_to_pi_is_an_info_where_nearly_all_was_learned(written, end, severity):
+    given = {"input/mean": 1.57, "input/std": 0.91, "input/min": 0.01, "input/max": 3.13}
+    loss = {"train/loss": np.geomspace(1.0, end, 200)}
+    with Session.open(written(loss, {name: np.full(200, value) for name, value in given.items()})) as session:
+        (found,) = [each for each in diagnose(session) if each.rule == "inputs-not-centered"]
+    assert found.severity == severity

@@ -344,3 +344,14 @@ def test_a_training_loss_with_further_terms_is_not_compared_with_the_function_al
     with Session.open(tmp_path / "run.convdebug") as session:
         found = [diagnosis.rule for diagnosis in diagnose(session)]
     assert ("validation-better-than-train" in found) == (part is None)
+
+
+@pytest.mark.parametrize("evaluated", [None, "part"])
+def test_one_of_several_losses_in_an_evaluation_is_not_compared_with_their_sum(evaluated, written, synthetic):
+    training = noisy(np.linspace(3.0, 2.0, 400))
+    losses = np.full(400, np.nan)
+    losses[49::50] = training[49::50] / 2
+    path = written({"train/loss": training}, {"val/loss": losses}, info={"evaluated_loss": evaluated})
+    with Session.open(path) as session:
+        found = [diagnosis.rule for diagnosis in diagnose(session)]
+    assert ("validation-better-than-train" in found) == (evaluated is None)

@@ -389,6 +389,30 @@ def another_class_in_every_batch(watch):
 
 
 @sick("unshuffled-batches", "warning")
+def one_class_after_the_other_given_as_shares(watch):
+    def sorted_data():
+        for number in range(120):
+            labels = torch.full((32,), number // 6 % 10)
+            yield torch.randn(32, 3, 6, 6) + PATTERNS[labels], F.one_hot(labels, 10).float()
+
+    model = net()
+    train(watch, model, sgd(model.parameters(), 1e-3), data=sorted_data())
+
+
+@sick("unshuffled-batches", "warning")
+def sorted_examples_of_which_two_are_mixed(watch):
+    def sorted_data():
+        for number in range(120):
+            labels = number // 6 % 10 + torch.randint(0, 2, (32,))
+            inputs, shares = torch.randn(32, 3, 6, 6) + PATTERNS[labels % 10], F.one_hot(labels % 10, 10) * 0.9 + 0.01
+            other = torch.randperm(32)
+            yield 0.8 * inputs + 0.2 * inputs[other], 0.8 * shares + 0.2 * shares[other]
+
+    model = net()
+    train(watch, model, sgd(model.parameters(), 1e-3), data=sorted_data())
+
+
+@sick("unshuffled-batches", "warning")
 def the_answers_no_before_the_answers_yes(watch):
     def sorted_data():
         for number in range(120):
