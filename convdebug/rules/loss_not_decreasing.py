@@ -11,7 +11,6 @@ from convdebug_sessions import Remedy
 LEAST_STEPS = 200
 LEAST_EXAMPLES = 6000  # seen by the network: small batches need more steps
 FEWER = 0.5  # of these examples, in a run that has ended where guessing would have brought it
-SHORT_STEPS, MANY = 150, 1.5  # fewer steps and more examples will do there
 AT_CHANCE = 0.98  # of what guessing gives
 SHARE_OF_PLAN = 0.1
 MOVED = 0.01  # of the first loss
@@ -23,13 +22,9 @@ def judge(facts: Facts) -> Finding | None:
     loss, now = facts.curve("train/loss"), progress(facts)
     ended = facts.run.status != "running"
     needed = LEAST_STEPS if ended else max(LEAST_STEPS, SHARE_OF_PLAN * (facts.info.get("steps_planned") or 0))
-    guesses = ended and (now.at_guess or now.now > AT_CHANCE * now.chance)
-    examples = len(loss) * (facts.info.get("batch_size") or LEAST_EXAMPLES)
-    if examples < (FEWER if guesses else 1.0) * LEAST_EXAMPLES:
+    share = FEWER if ended and (now.at_guess or now.now > AT_CHANCE * now.chance) else 1.0
+    if len(loss) * (facts.info.get("batch_size") or LEAST_EXAMPLES) < share * LEAST_EXAMPLES:
         return None
-    short = guesses and len(loss) < LEAST_STEPS and _stayed_at_chance(facts, now) and examples > MANY * LEAST_EXAMPLES
-    if short:
-        needed = SHORT_STEPS
     if len(loss) < needed or not now.stuck or not math.isfinite(now.now) or not begins_at_the_start(facts):
         return None
     if facts.info.get("adversarial"):
@@ -37,7 +32,7 @@ def judge(facts: Facts) -> Finding | None:
     if _fallen(loss.values, now) or warming_up(facts):
         return None
     return Finding(
-        "warning" if now.at_guess or short else "error",
+        "warning" if now.at_guess else "error",
         f"The loss is {number(now.now)} after {len(loss)} steps, it began at {number(now.start)}: no "
         f"progress{_chance(now)}. {_meaning(now)}",
         first_step=int(loss.steps[0]),
@@ -48,12 +43,6 @@ def judge(facts: Facts) -> Finding | None:
             Remedy("If it succeeds, look at the learning rate, and whether labels still belong to their inputs."),
         ),
     )
-
-
-def _stayed_at_chance(facts: Facts, now: Progress) -> bool:
-    """Whether it began at what guessing gives and is there still, in a run whose batches are known."""
-    near = [abs(each / now.chance - 1) < 1 - AT_CHANCE for each in (now.start, now.now)]
-    return all(near) and bool(facts.info.get("batch_size"))
 
 
 def _fallen(values, now: Progress) -> bool:
@@ -90,7 +79,6 @@ RULE = Rule(
     remedies="Overfit 20 examples; sweep the learning rate; compare the loss on real and on zeroed inputs.",
     source=f'Lecture, "Monitor and visualize the loss curve". Less than {MOVED:.0%} and {TIMES_NOISE:g} times the '
     f"scatter after {LEAST_STEPS} steps and {SHARE_OF_PLAN:.0%} of the plan; of a regression what always answering "
-    "with the mean label gives, for a quarter of the run: a warning; one too in a run that ended at chance after "
-    f"{SHORT_STEPS} steps and {MANY:g} times the examples.",
+    "with the mean label gives, for a quarter of the run: a warning.",
     judge=judge,
 )

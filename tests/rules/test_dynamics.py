@@ -33,9 +33,9 @@ def moved_by(ratio, rows):
 @pytest.mark.parametrize("optimizer", ["Adadelta", "RMSprop", "SGD"])
 def test_a_rate_is_too_low_where_updates_are_a_tenth_of_a_thousandth_and_the_loss_stays(written, optimizer):
     loss = {"train/loss": noisy(np.full(160, CHANCE), 0.02)}
-    (one, consequence) = found(written(loss, moved_by(3e-5, 160), info={"optimizer": {"name": optimizer}}))
-    assert one[:2] == ("learning-rate-too-low", None)
-    assert consequence[:2] == ("loss-not-decreasing", "learning-rate-too-low")
+    assert rules(written(loss, moved_by(3e-5, 160), info={"optimizer": {"name": optimizer}})) == [
+        "learning-rate-too-low"
+    ]
 
 
 def test_a_loss_that_only_came_down_to_chance_has_barely_moved(written):
@@ -228,21 +228,6 @@ def test_a_loss_that_only_came_down_to_chance_was_not_thrown_about(written):
     assert loss.argmax() == 0
     path = written({"train/loss": loss}, moved_by(0.09, 320))
     assert rules(path) == ["loss-not-decreasing"]
-
-
-@pytest.mark.parametrize(
-    ("steps", "batch", "status", "said"),
-    [
-        (190, 64, "finished", ["warning"]),
-        (190, 32, "finished", []),
-        (140, 128, "finished", []),
-        (320, 64, "finished", ["error"]),
-    ],
-)
-def test_a_run_that_ended_at_chance_after_many_examples_need_not_be_long(written, steps, batch, status, said):
-    loss = {"train/loss": noisy(np.full(steps, CHANCE), 0.02)}
-    with Session.open(written(loss, info={"batch_size": batch}, status=status)) as session:
-        assert [each.severity for each in diagnose(session) if each.rule == "loss-not-decreasing"] == said
 
 
 def test_a_loss_that_rose_under_large_updates_and_stayed_poor_names_the_rate(written):
