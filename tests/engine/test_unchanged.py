@@ -15,6 +15,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
 from torch.nn.utils import parametrizations, parametrize
 
 from convdebug import watch
@@ -423,3 +424,52 @@ def test_weights_that_are_remembered_while_the_user_lets_torch_are_not_ours(tmp_
             model(INPUTS)
         model(INPUTS).sum().backward()
     assert all(each.grad is not None for each in model.parameters())
+
+
+class PerSample(nn.Module):
+    """Its own loss module, as a script may have one."""
+
+    def forward(self, scores: Tensor, label: Tensor) -> Tensor:
+        return F.cross_entropy(scores, label)
+
+
+def of_samples(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    def loss(weights: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
+        return PerSample()(functional_call(model, weights, (image[None],)), label[None])
+
+    each = vmap(grad(loss), in_dims=(None, 0, 0))(weights, INPUTS, LABELS)
+    return {name: gradient.mean(0) for name, gradient in each.items()}
+
+
+def of_models(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    def loss(weights: dict[str, Tensor]) -> Tensor:
+        return F.cross_entropy(functional_call(model, weights, (INPUTS,)), LABELS)
+
+    two = {name: torch.stack([weight, weight + 0.1]) for name, weight in weights.items()}
+    return {name: gradient.mean(0) for name, gradient in vmap(grad(loss))(two).items()}
+
+
+@pytest.mark.parametrize("gradients", [of_samples, of_models])
+def test_a_training_on_mapped_gradients_is_recorded_and_left_alone(
+    gradients: Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]], tmp_path: Path
+) -> None:
+    def train(session: Path | None) -> list[Tensor]:
+        torch.manual_seed(0)
+        model = plain()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with watch(model, optimizer, session=session, every=1) if session else nullcontext() as watched:
+            for _ in range(8):
+                found = gradients(model, {name: each.detach() for name, each in model.named_parameters()})
+                for name, each in model.named_parameters():
+                    each.grad = found[name]
+                optimizer.step()
+                if watched:
+                    watched.step()
+        return [*(each.detach().clone() for each in model.parameters()), torch.rand(1)]
+
+    path = tmp_path / "run.convdebug"
+    assert same(train(path), train(None))
+    with Session.open(path) as session:
+        assert session.run().steps == 8
+        assert session.series("update/1.weight/ratio")[0].size == 8
+        assert not session.events(kinds=["instrument-failed"])
