@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from .hook import Hook
 from .reach import functions_of, is_foreign, is_installed, named_in, own_classes
@@ -150,7 +151,9 @@ def _keep_modules(kept: Kept, root: nn.Module, depth: int, _name: str) -> None:
 def _keep_registered(kept: Kept, module: nn.Module) -> None:
     kept._seen.update(map(id, module._parameters.values()))
     for buffer in module._buffers.values():
-        if buffer is not None and kept.is_new(id(buffer)) and not buffer.is_inference():
+        if buffer is None or is_lazy(buffer) or buffer.is_inference():
+            continue
+        if kept.is_new(id(buffer)):
             kept.later(_put_tensor, buffer, buffer.data, buffer.clone())
 
 
@@ -181,6 +184,7 @@ def _keep_class(kept: Kept, kind: type, depth: int, _name: str) -> None:
 def _keep_function(kept: Kept, function: FunctionType, depth: int, name: str) -> None:
     code = function.__code__
     if is_foreign(str(function.__globals__.get("__name__"))):
+        kept.wait(getattr(function, "__wrapped__", None), depth + 1, name)
         return
     named = named_in(code)
     kept.names |= named.attributes

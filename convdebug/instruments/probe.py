@@ -14,9 +14,10 @@ from torch.nn.utils import parametrize
 
 from .home import is_elsewhere
 from .kept import Kept, Unrepeatable
+from .reach import IN_PLACE
 
 MOST_WEIGHTS = 2**26
-WRITING = frozenset({"data", "renorm", "out"})
+WRITING = frozenset({"data", "renorm", "load_state_dict", "vector_to_parameters", "update_parameters"})
 _leave_weights: dict[bool, weakref.WeakSet[nn.Module]] = {True: weakref.WeakSet(), False: weakref.WeakSet()}
 """Models whose pass, in evaluation mode or in their own, was seen to leave their weights alone."""
 depth = [0]
@@ -55,7 +56,7 @@ def unnoticed(model: nn.Module, evaluation: bool = False) -> Iterator[None]:
     """
     kept = Kept(model)
     trusted = model in _leave_weights[evaluation]
-    weights = [] if trusted and not may_write(kept.names) else _copies_of(kept)
+    weights = [] if trusted and IN_PLACE not in kept.names and not writes(kept.names) else _copies_of(kept)
     with torch.no_grad(), probing(), same_random_state(), caches_aside():
         try:
             if evaluation:
@@ -63,13 +64,14 @@ def unnoticed(model: nn.Module, evaluation: bool = False) -> Iterator[None]:
             yield
         finally:
             kept.put_back()
-            moved = _put_back(weights)
-            if not moved and not trusted:
+            if trusted or _moved(weights):
+                _put_back(weights)
+            else:
                 _leave_weights[evaluation].add(model)
 
 
-def may_write(names: Iterable[str]) -> bool:
-    """Whether code that names these attributes may write to weights: by an in-place method, or through `data`."""
+def writes(names: Iterable[str]) -> bool:
+    """Whether code that names these attributes most likely writes to tensors: by a method, or through `data`."""
     return any(name in WRITING or (name.endswith("_") and not name.startswith("_")) for name in names)
 
 
@@ -81,23 +83,22 @@ def _copies_of(kept: Kept) -> list[tuple[nn.Parameter, Tensor, Tensor]]:
         if type(each) is nn.Parameter and not each.is_meta
     }
     if sum(each.numel() for each in parameters.values()) > MOST_WEIGHTS:
-        if may_write(kept.names):
+        if writes(kept.names):
             raise Unrepeatable("its own code may write to its weights, which are too many to copy")
         return []
     return [(each, each.data, each.detach().clone()) for each in parameters.values()]
 
 
-def _put_back(weights: list[tuple[nn.Parameter, Tensor, Tensor]]) -> bool:
-    """Whether any had moved."""
-    moved = False
+def _moved(weights: list[tuple[nn.Parameter, Tensor, Tensor]]) -> bool:
+    """Whether any has other values or other memory than before (a CPU–GPU sync point)."""
+    return any(parameter.data_ptr() != own.data_ptr() or not torch.equal(own, copy) for parameter, own, copy in weights)
+
+
+def _put_back(weights: list[tuple[nn.Parameter, Tensor, Tensor]]) -> None:
     for parameter, own, copy in weights:
         if parameter.data_ptr() != own.data_ptr() or parameter.shape != own.shape:
             parameter.data = own
-            moved = True
-        if not torch.equal(own, copy):
-            own.copy_(copy)
-            moved = True
-    return moved
+        own.copy_(copy)
 
 
 @contextmanager

@@ -29,8 +29,12 @@ GLOBAL = frozenset({"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME"}
 ATTRIBUTE = frozenset({"LOAD_ATTR", "STORE_ATTR", "DELETE_ATTR", "LOAD_METHOD"})
 
 
+IN_PLACE = "="
+"""Stands among the names for `x[0] = y` and `x += y`."""
+
+
 class Named(NamedTuple):
-    """The names of globals and of attributes in a piece of code."""
+    """The names of globals and of attributes in a piece of code, `IN_PLACE` among these."""
 
     globals: frozenset[str]
     attributes: frozenset[str]
@@ -51,6 +55,8 @@ def named_in(code: CodeType) -> Named:
                 globals_.add(each.argval)
             elif each.opname in ATTRIBUTE or each.opname.startswith("LOAD_SUPER"):
                 attributes.add(each.argval)
+            elif each.opname == "STORE_SUBSCR" or (each.opname == "BINARY_OP" and each.argrepr.endswith("=")):
+                attributes.add(IN_PLACE)
         for part in code.co_consts:
             if isinstance(part, CodeType):
                 inner = named_in(part)
@@ -114,9 +120,10 @@ def _called(kind: type) -> Iterable[FunctionType]:
 
 
 def _behind(attribute: Any) -> list[FunctionType]:
-    """The functions that a method, a property, a static or class method are made of."""
+    """The functions that a method, a property, a static or class method are made of, and those they decorate."""
     if isinstance(attribute, property):
         parts: list[Any] = [attribute.fget, attribute.fset]
     else:
         parts = [attribute.__func__ if isinstance(attribute, staticmethod | classmethod) else attribute]
-    return [each for each in parts if isinstance(each, FunctionType)]
+    functions = [each for each in parts if isinstance(each, FunctionType)]
+    return [*functions, *(inner for each in functions for inner in _behind(getattr(each, "__wrapped__", None)))]

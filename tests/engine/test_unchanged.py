@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import random
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
@@ -266,6 +267,24 @@ class MovesItLater(Holding):
         return 0.0
 
 
+class HeldAverage(Holding):
+    """Moves an average of its own weights, now and then, in a method that is wrapped by torch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.average, self.passes = nn.Linear(8, 3).requires_grad_(False), 0
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        self.passes += 1
+        if self.passes > 3:
+            self.average.weight += 0.1 * self.net[3].weight
+
+    def moved(self) -> float:
+        self.follow()
+        return float(self.average.weight.sum())
+
+
 GENERATOR = torch.Generator()
 DRAWN = np.random.default_rng(1)
 SHUFFLED = random.Random(1)
@@ -334,7 +353,19 @@ def with_dropout(layer: nn.Module) -> nn.Module:
 
 MOVING = [
     *(NumpyGenerator, LegacyNumpy, BoundDraw, PythonRandom, TorchGenerator, ForgottenBuffer, SwappedData, AnArray),
-    *(ItsMeter, ItsSlots, Containers, OnTheClass, InAList, MovesAWeight, MovesItLater, Outside, InAClosure, ADefault),
+    *(
+        HeldAverage,
+        ItsMeter,
+        ItsSlots,
+        Containers,
+        OnTheClass,
+        InAList,
+        MovesAWeight,
+        MovesItLater,
+        Outside,
+        InAClosure,
+        ADefault,
+    ),
     with_a_hook,
 ]
 
@@ -394,6 +425,39 @@ def test_a_model_that_draws_on_an_iterator_is_not_run_once_more(moves: Callable[
         assert not session.events(kinds=["instrument-failed"])
         assert "dropout/evaluation_loss" not in session.series_names()
         assert session.series("train/loss")[0].size == STEPS
+
+
+class DividesByNothing(CannotBePutBack):
+    """At its fifth pass."""
+
+    def moved(self) -> float:
+        number = next(self.moves)
+        return math.inf * 0 if number == 4 else number
+
+
+def test_a_bad_value_is_told_where_the_step_must_not_be_done_again(tmp_path: Path) -> None:
+    def train(session: Path | None) -> list[Tensor]:
+        torch.manual_seed(0)
+        model = DividesByNothing(itertools.count())
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with watch(model, optimizer, session=session, every=1) if session else nullcontext() as watched:
+            for _ in range(8):
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(INPUTS), LABELS)
+                loss.backward()
+                if loss.isfinite():
+                    optimizer.step()
+                if watched:
+                    watched.step(loss)
+        return [each.detach().clone() for each in model.parameters()]
+
+    path = tmp_path / "run.convdebug"
+    assert same(train(path), train(None))
+    with Session.open(path) as session:
+        (found,) = session.events(kinds=["non-finite"])
+        assert found.step == 4
+        assert "`moves` is an iterator" in found.data["note"]
+        assert not session.events(kinds=["instrument-failed"])
 
 
 def test_more_numbers_than_are_to_be_copied_are_left_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
