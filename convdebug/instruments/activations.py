@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .anatomy import SATURATION
 from .instrument import Instrument, Moment, Scene
+from .origin.isolation import copied
 from .probe import unnoticed
 from .sampling import histograms, histograms_on_host, moments, share_outside
 from .table import Table
@@ -57,7 +58,7 @@ class Activations(Instrument):
         self.tap.wants_gradients = False
         self.tap.attach()
         with unnoticed(self.scene.inner):
-            self.scene.inner(*moment.inputs, **moment.keywords)
+            self.scene.inner(*copied(moment.inputs), **copied(moment.keywords))
         self.tap.detach()
 
     def record(self, moment: Moment) -> None:

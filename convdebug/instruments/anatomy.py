@@ -177,6 +177,18 @@ def parameter_infos(model: nn.Module, held: set[int]) -> list[dict[str, Any]]:
     ]
 
 
+def own_weight(module: nn.Module) -> Tensor | None:
+    """The weight that lies in a module itself; None while it is lazy, and where it is computed whenever it is read.
+
+    Read without calling anything: `module.weight` of a parametrized layer runs the parametrization, which may move
+    (the power iteration of a spectral norm) or draw random numbers.
+    """
+    weight = module._parameters.get("weight")
+    if weight is None:
+        weight = module.__dict__.get("weight")
+    return weight if isinstance(weight, Tensor) and not isinstance(weight, nn.UninitializedParameter) else None
+
+
 def size_of(parameter: nn.Parameter) -> int:
     """How many numbers a parameter holds; none while it is lazy."""
     return 0 if isinstance(parameter, nn.parameter.UninitializedParameter) else parameter.numel()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .home import heard_in
+from .mapped import is_mapped
 from .probe import depth, is_probing
 
 Told = Callable[[bool], None]
@@ -131,7 +132,7 @@ def _wrapped(original: Any) -> Any:
 def _wrapped_grad(original: Any) -> Any:
     @functools.wraps(original)
     def grad(outputs: Any, *args: Any, **kwargs: Any) -> Any:
-        if not torch.compiler.is_compiling() and not is_probing():
+        if not torch.compiler.is_compiling() and not is_probing() and not is_mapped():
             for told in tuple(_grad_listeners):
                 told(outputs)
         return original(outputs, *args, **kwargs)

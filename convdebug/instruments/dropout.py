@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .anatomy import first_tensor
 from .instrument import Instrument, Moment, Scene
+from .origin.isolation import copied
 from .probe import unnoticed
 from .table import Table
 
@@ -55,7 +56,7 @@ class Dropout(Instrument):
         if moment.loss_name != "cross_entropy" or scores.dim() != 2 or labels.shape != scores.shape[:1]:
             return
         with unnoticed(self.scene.inner, evaluation=True):
-            answers = first_tensor(self.scene.inner(*moment.inputs, **moment.keywords))
+            answers = first_tensor(self.scene.inner(*copied(moment.inputs), **copied(moment.keywords)))
         if answers is None or answers.shape != scores.shape:
             return
         pair = torch.stack([mean_entropy(scores, labels), mean_entropy(answers, labels)])

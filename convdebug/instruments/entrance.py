@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 from .anatomy import first_tensor
 from .harmless import harmless
 from .hook import Hook
+from .mapped import is_mapped
 from .probe import is_probing
 
 
@@ -45,7 +46,13 @@ class Entrance:
 
     @harmless
     def _hear(self, name: str, _module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        if not self._hooks or is_probing() or torch.compiler.is_compiling() or not torch.is_grad_enabled():
+        if (
+            not self._hooks
+            or is_probing()
+            or torch.compiler.is_compiling()
+            or not torch.is_grad_enabled()
+            or is_mapped()
+        ):
             return
         self.close()
         tensor = first_tensor([inputs, keywords])

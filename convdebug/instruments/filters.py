@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor, nn
 
+from .anatomy import own_weight
 from .instrument import Instrument, Moment, Scene
 
 MOST_FILTERS = 64
@@ -23,12 +24,13 @@ class Filters(Instrument):
 
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
-        self._found = first_weight(scene.inner)
+        self._found = first_layer(scene.inner)
 
     def record(self, moment: Moment) -> None:
-        if self._found is None:
+        name, layer = self._found or ("", None)
+        weight = None if layer is None else own_weight(layer)
+        if weight is None:
             return
-        name, weight = self._found
         pictures = as_pictures(weight.detach()[:MOST_FILTERS], self.scene.info.get("data", {}).get("input_shape"))
         if pictures is not None:
             step, run = moment.step, self.scene.run
@@ -37,13 +39,13 @@ class Filters(Instrument):
             )
 
 
-def first_weight(model: nn.Module) -> tuple[str, Tensor] | None:
-    """The weight of the first convolution or linear layer, with its name."""
+def first_layer(model: nn.Module) -> tuple[str, nn.Module] | None:
+    """The first convolution or linear layer that is not lazy, with the name of its weight."""
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear) and not isinstance(
-            module.weight, nn.parameter.UninitializedParameter
+            module._parameters.get("weight"), nn.UninitializedParameter
         ):
-            return (f"{name}.weight" if name else "weight"), module.weight
+            return (f"{name}.weight" if name else "weight"), module
     return None
 
 

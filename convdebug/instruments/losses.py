@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .home import heard_in
+from .mapped import is_mapped, transform
 from .probe import depth
 from .scripting import stand_aside, stand_aside_no_more
 from .taken import Taken, put_back, replace_taken
@@ -153,9 +154,11 @@ def _wrapped(name: str, original: Any) -> Any:
         value = original(input, target, *args, **kwargs)
         if torch.compiler.is_compiling() or depth[0] or (heard_in and heard_in[0] != get_ident()):
             return value
+        if transform() is not None and is_mapped():
+            return value
         if isinstance(value, Tensor):
             _settings[name] = (args, kwargs)
-            tell(name, input, target, value, kwargs.get("reduction", "mean"))
+            _tell(name, input, target, value, kwargs.get("reduction", "mean"))
             for heard in _call_listeners:
                 heard(name, (input, target, *args), kwargs, value)
         return value
@@ -190,5 +193,10 @@ def favours_classes(name: str) -> bool:
 
 def tell(name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
     """Tell those who listen of a loss: of one computed with recorded gradients, or of one without."""
+    if not is_mapped():
+        _tell(name, scores, labels, value, reduction)
+
+
+def _tell(name: str, scores: Any, labels: Any, value: Tensor, reduction: str) -> None:
     for told in tuple(_listeners if torch.is_grad_enabled() else _unrecorded_listeners):
         told(name, scores, labels, value, reduction)

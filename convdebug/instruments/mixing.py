@@ -12,6 +12,7 @@ from .anatomy import first_tensor, size_of
 from .fetching import tensors_in
 from .hook import Hook
 from .instrument import Instrument, Moment, Scene
+from .kept import Unrepeatable
 from .neighbours import FACTORS, MIXED, ModulesOf, change_between, exchanged, first_difference, is_per_example
 from .origin.isolation import isolated
 
@@ -69,6 +70,8 @@ class Mixing(Instrument):
     def _look(self, moment: Moment, given: Tensor) -> None:
         try:
             change, module = self._mixed(given)
+        except Unrepeatable:
+            raise
         except Exception:  # the model cannot take fewer examples, or none that were changed: nothing can be said
             self._stop(True)
             return

@@ -41,7 +41,7 @@ class Predictions(Instrument):
         if self.batch is None:
             return
         with unnoticed(self.scene.inner, evaluation=True):
-            scores = first_tensor(self.scene.inner(self.batch))
+            scores = first_tensor(self.scene.inner(self.batch.clone()))
         if scores is None or scores.dim() != 2 or scores.shape[1] < 2:
             self.batch, self._impossible = None, True
             return

@@ -1,24 +1,25 @@
-"""Runs a model once more without leaving a trace: random state, buffers, module modes and attributes stay."""
+"""Runs a model once more without leaving a trace: weights, buffers, modes, random and any other state stay."""
 
 from __future__ import annotations
 
 import random
 import weakref
-from collections import deque
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from .home import is_elsewhere
+from .kept import Kept, Unrepeatable
+from .reach import IN_PLACE
 
-CONTAINERS = (list, dict, set, deque)
 MOST_WEIGHTS = 2**26
-_leave_weights: weakref.WeakSet[nn.Module] = weakref.WeakSet()
-"""Models whose forward pass was seen to leave their weights alone."""
+WRITING = frozenset({"data", "renorm", "load_state_dict", "vector_to_parameters", "update_parameters"})
+_leave_weights: dict[bool, weakref.WeakSet[nn.Module]] = {True: weakref.WeakSet(), False: weakref.WeakSet()}
+"""Models whose pass, in evaluation mode or in their own, was seen to leave their weights alone."""
 depth = [0]
 """More than 0 while what is computed is our own; read as it is where that is asked at every step."""
 
@@ -50,45 +51,67 @@ def probing() -> _Probing:
 def unnoticed(model: nn.Module, evaluation: bool = False) -> Iterator[None]:
     """Inside, gradients are off and, if asked for, the model is in evaluation mode; afterwards nothing has changed.
 
-    Whether a model moves weights of its own in its forward pass (the average of an encoder) is found out at the first
-    time, on which all are copied; a model of more than 2^26 weights is trusted not to.
+    Raises `Unrepeatable`, before anything is run, where that cannot be held. Weights are copied where the code names
+    anything that may move them, and the first time in each mode, to see whether they move.
     """
-    buffers = [
-        (module, name, buffer, buffer.clone())
-        for module in model.modules()
-        for name, buffer in module._buffers.items()
-        if buffer is not None
-    ]
-    weights = [] if model in _leave_weights else _copies_of(model)
-    with ExitStack() as stack, torch.no_grad():
-        stack.enter_context(probing())
-        stack.enter_context(same_random_state())
-        for module in list(model.modules()):
-            stack.enter_context(attributes_kept(module))
+    kept = Kept(model)
+    trusted = model in _leave_weights[evaluation]
+    weights = [] if trusted and IN_PLACE not in kept.names and not writes(kept.names) else _copies_of(kept)
+    with torch.no_grad(), probing(), same_random_state(), caches_aside():
         try:
             if evaluation:
                 model.eval()
             yield
         finally:
-            for module, name, buffer, copy in buffers:
-                module._buffers[name] = buffer
-                buffer.data.copy_(copy)  # through .data: a backward pass still to come must not see a new version
-            _put_back(model, weights)
+            kept.put_back()
+            if trusted or _moved(weights):
+                _put_back(weights)
+            else:
+                _leave_weights[evaluation].add(model)
 
 
-def _copies_of(model: nn.Module) -> list[tuple[nn.Parameter, Tensor, int]]:
-    parameters = [each for each in model.parameters() if type(each) is nn.Parameter]
-    if sum(each.numel() for each in parameters) > MOST_WEIGHTS:
+def writes(names: Iterable[str]) -> bool:
+    """Whether code that names these attributes most likely writes to tensors: by a method, or through `data`."""
+    return any(name in WRITING or (name.endswith("_") and not name.startswith("_")) for name in names)
+
+
+def _copies_of(kept: Kept) -> list[tuple[nn.Parameter, Tensor, Tensor]]:
+    parameters = {
+        id(each): each
+        for module in kept.modules
+        for each in module._parameters.values()
+        if type(each) is nn.Parameter and not each.is_meta
+    }
+    if sum(each.numel() for each in parameters.values()) > MOST_WEIGHTS:
+        if writes(kept.names):
+            raise Unrepeatable("its own code may write to its weights, which are too many to copy")
         return []
-    return [(each, each.detach().clone(), each._version) for each in parameters]
+    return [(each, each.data, each.detach().clone()) for each in parameters.values()]
 
 
-def _put_back(model: nn.Module, weights: list[tuple[nn.Parameter, Tensor, int]]) -> None:
-    moved = [(parameter, copy) for parameter, copy, version in weights if parameter._version != version]
-    for parameter, copy in moved:
-        parameter.data.copy_(copy)
-    if not moved:
-        _leave_weights.add(model)
+def _moved(weights: list[tuple[nn.Parameter, Tensor, Tensor]]) -> bool:
+    """Whether any has other values or other memory than before (a CPU–GPU sync point)."""
+    return any(parameter.data_ptr() != own.data_ptr() or not torch.equal(own, copy) for parameter, own, copy in weights)
+
+
+def _put_back(weights: list[tuple[nn.Parameter, Tensor, Tensor]]) -> None:
+    for parameter, own, copy in weights:
+        if parameter.data_ptr() != own.data_ptr() or parameter.shape != own.shape:
+            parameter.data = own
+        own.copy_(copy)
+
+
+@contextmanager
+def caches_aside() -> Iterator[None]:
+    """What torch remembers of weights while a user lets it (autocast, `parametrize.cached`) is not ours to fill."""
+    cast, computed = torch.is_autocast_cache_enabled(), parametrize._cache
+    torch.set_autocast_cache_enabled(False)
+    parametrize._cache = {}
+    try:
+        yield
+    finally:
+        torch.set_autocast_cache_enabled(cast)
+        parametrize._cache = computed
 
 
 @contextmanager
@@ -104,26 +127,3 @@ def same_random_state() -> Iterator[None]:
         torch.set_rng_state(host)
         if devices:
             torch.cuda.set_rng_state_all(devices)
-
-
-@contextmanager
-def attributes_kept(module: nn.Module) -> Iterator[None]:
-    """What a forward pass counts, stores or appends on the module itself is taken back, and what a generator drew."""
-    own = dict(module.__dict__)
-    contents = [(value, value.copy()) for value in own.values() if type(value) in CONTAINERS]
-    sources = [(value, value.get_state()) for value in own.values() if isinstance(value, torch.Generator)]
-    try:
-        yield
-    finally:
-        for source, state in sources:
-            source.set_state(state)
-        for name in module.__dict__.keys() - own.keys():
-            del module.__dict__[name]
-        module.__dict__.update(own)
-        for container, content in contents:
-            _refill(container, content)
-
-
-def _refill(container: Any, content: Any) -> None:
-    container.clear()
-    (container.extend if isinstance(container, list | deque) else container.update)(content)

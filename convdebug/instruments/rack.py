@@ -7,6 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from .instrument import Instrument, Moment, Scene
+from .kept import Unrepeatable
 from .schedule import Price, Schedule
 
 
@@ -35,6 +36,7 @@ class Rack:
         self._spent: dict[str, float] = {}
         self._all_spent = 0.0
         self._acts: dict[str, Acts] = {}
+        self._excused = False
         self.schedule = Schedule([], budget, every)
         for kind in kinds:
             self._guarded(kind.name, partial(self._build, kind))
@@ -114,6 +116,8 @@ class Rack:
         started = self.scene.clock()
         try:
             act(moment)
+        except Unrepeatable as reason:
+            self._excuse(instrument.name, moment.step, reason)
         except Exception as problem:  # whatever an instrument does, the user's training goes on
             self._drop(instrument.name, problem)
         seconds = self.scene.clock() - started
@@ -127,12 +131,23 @@ class Rack:
         except Exception as problem:  # whatever an instrument does, the user's training goes on
             self._drop(name, problem)
 
+    def _excuse(self, name: str, step: int, reason: Unrepeatable) -> None:
+        """What needs the model run once more falls silent where that would change the training; said once."""
+        self._take_off(name)
+        if not self._excused:
+            self._excused = True
+            text = f"the model is not run once more, and what needs that is not measured: {reason}"
+            self.scene.run.event("note", step, text=text)
+
     def _drop(self, name: str, problem: Exception) -> None:
+        self.scene.run.event("instrument-failed", instrument=name, message=f"{type(problem).__name__}: {problem}")
+        self._take_off(name)
+
+    def _take_off(self, name: str) -> None:
         broken = self.instruments.pop(name, None)
         self.active = [instrument for instrument in self.active if instrument.name != name]
         self._armed.discard(name)
         self._spent.pop(name, None)
-        self.scene.run.event("instrument-failed", instrument=name, message=f"{type(problem).__name__}: {problem}")
         if broken is not None:
             self.schedule.drop(name)
             broken.disarm()

@@ -16,6 +16,7 @@ from .anatomy import first_tensor
 from .fetching import base_of, tensors_in
 from .hook import Hook
 from .instrument import Moment
+from .mapped import is_mapped, transform
 from .probe import depth
 
 MOST_OPERATORS = 8
@@ -126,7 +127,7 @@ class Root:
         self._hooks.clear()
 
     def _enter(self, _model: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        if torch.compiler.is_compiling() or depth[0]:
+        if torch.compiler.is_compiling() or depth[0] or (transform() is not None and is_mapped()):
             return
         self.called = next(_calls)
         if not torch.is_grad_enabled():
@@ -146,7 +147,7 @@ class Root:
             moment.timeline.start("forward")
 
     def _leave(self, _model: nn.Module, _inputs: Any, output: Any) -> None:
-        if torch.compiler.is_compiling() or depth[0]:
+        if torch.compiler.is_compiling() or depth[0] or (transform() is not None and is_mapped()):
             return
         self.called = next(_calls)
         recorded = torch.is_grad_enabled()

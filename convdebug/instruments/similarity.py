@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from .anatomy import own_weight
 from .instrument import Instrument, Moment, Scene
 from .table import Table
 
@@ -60,12 +61,13 @@ class Similarity(Instrument):
 
 
 def unit_rows(module: nn.Module) -> Tensor | None:
-    """The weights of a layer, a row a unit (units, inputs); None where units have fewer than two inputs."""
+    """The weights of a layer, a row a unit (units, inputs); None where these are not its own or are fewer than two."""
     if not isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear):
         return None
-    if isinstance(module.weight, nn.parameter.UninitializedParameter):
+    weight = own_weight(module)
+    if weight is None:
         return None
-    rows = module.weight.detach().flatten(1)
+    rows = weight.detach().flatten(1)
     if rows.is_complex() or len(rows) < 2 or rows.shape[1] < 2:
         return None
     return rows[:: -(-len(rows) // MOST_UNITS)].float()

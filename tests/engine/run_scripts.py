@@ -229,3 +229,26 @@ with torch.no_grad():
     print(F.cross_entropy(model(x[120:]), y[120:]).item() if "tell" in sys.argv else "")
 """
 )
+
+SAMPLE_BY_SAMPLE = (
+    HEAD
+    + """
+from torch.func import functional_call, grad, vmap
+
+model = Net().eval()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+
+def loss(weights, example, label):
+    return F.cross_entropy(functional_call(model, weights, (example[None],)), label[None])
+
+
+for _ in range(12):
+    weights = {name: each.detach() for name, each in model.named_parameters()}
+    gradients = vmap(grad(loss), in_dims=(None, 0, 0))(weights, x, y)
+    for name, each in model.named_parameters():
+        each.grad = gradients[name].mean(0)
+    optimizer.step()
+say(model)
+"""
+)

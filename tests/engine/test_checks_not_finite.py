@@ -145,10 +145,11 @@ class Late(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.net, self.tail, self.count = small_net(), Through(self.turn), itertools.count()
+        self.net, self.tail, self.batches = small_net(), Through(self.turn), 0
 
     def turn(self, scores):
-        return (scores * 0 - 1).log() if self.training and next(self.count) > 25 else scores
+        self.batches += self.training
+        return (scores * 0 - 1).log() if self.training and self.batches > 26 else scores
 
     def forward(self, inputs):
         return self.tail(self.net(inputs))

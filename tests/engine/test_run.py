@@ -64,6 +64,16 @@ def test_a_plain_script_is_left_as_it_is_and_its_validation_is_found(tmp_path: P
         assert not session.events(kinds=["instrument-failed"])
 
 
+def test_a_script_that_maps_its_gradients_over_the_examples_is_watched_to_its_end(tmp_path: Path) -> None:
+    done = watched(tmp_path, scripts.SAMPLE_BY_SAMPLE)
+    assert done.stdout == python(tmp_path, "train.py").stdout
+    assert "unwatched" not in done.stderr
+    with session_of(tmp_path) as session:
+        assert session.run().steps == 12
+        assert session.series("update/a.weight/ratio")[0].size == 12
+        assert not session.events(kinds=["instrument-failed"])
+
+
 @pytest.mark.parametrize(
     "first", ["import convdebug.watch", "from convdebug import watch", "from convdebug import Target"]
 )

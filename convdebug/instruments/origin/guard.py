@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from convdebug.instruments import backward, losses
 from convdebug.instruments.instrument import Moment, Scene
+from convdebug.instruments.kept import Unrepeatable
 from convdebug.instruments.probe import probing
 
 from .held import MOST_CALLS, Call, Door
@@ -56,6 +57,7 @@ class Origin:
         self._updating = False
         self._scaled = False
         self._lost = False
+        self._unrepeatable = ""
         self._tests = 1
         self._began_at = scene.clock()
         self._told = 0
@@ -177,13 +179,24 @@ class Origin:
                 self._tell(self._bad_weights(names))
             return
         for each in self._calls:
-            found = replay_forward(self._inner, each, self.scene.device) if each.left else None
+            found = self._replayed(replay_forward, each) if each.left else None
             if found is not None:
                 self._tell(found, each)
                 return
         outputs_finite = all(finite(output.detach()) for call in self._calls for output in call.outputs)
         call = self._calls[-1] if self._calls else None
-        self._tell(found_in_graph(root, self._loss, self._calls, outputs_finite), call)
+        if self._unrepeatable and not outputs_finite:
+            self._tell(Found("unknown", note=self._unrepeatable), call)
+        else:
+            self._tell(found_in_graph(root, self._loss, self._calls, outputs_finite), call)
+
+    def _replayed(self, replay: Callable[..., Found | None], call: Call, *about: Any) -> Found | None:
+        """What a replay says; None, and why, where the model must not be run once more."""
+        try:
+            return replay(self._inner, call, self.scene.device, *about)
+        except Unrepeatable as reason:
+            self._unrepeatable = f"the model could not be run once more: {reason}"
+            return None
 
     def _bad_weights(self, names: list[str]) -> Found:
         """Weights are no numbers before the forward pass: an update made them so."""
@@ -254,11 +267,13 @@ class Origin:
         found: Found | None = None
         call = self._calls[-1] if self._calls else None
         for each in self._calls:
-            found = replay_backward(self._inner, each, self.scene.device, self._loss.again)
+            found = self._replayed(replay_backward, each, self._loss.again)
             if found is not None:
                 call = each
                 break
-        if found is None:
+        if found is None and self._unrepeatable:
+            found = Found("unknown", note=self._unrepeatable)
+        elif found is None:
             found = Found("backward", part="outside", note=_not_reproduced(self._calls))
         if found.part != "model":
             self._loss.explain(found)
@@ -291,7 +306,7 @@ class Origin:
         """The host learns it now: in time if the weights are still those of that step."""
         if step == self.step and not bad_parameters(self.scene.inner):
             for call in self._calls:
-                found = replay_forward(self._inner, call, self.scene.device) if call.left else None
+                found = self._replayed(replay_forward, call) if call.left else None
                 if found is not None:
                     self._tell(found, call)
                     return

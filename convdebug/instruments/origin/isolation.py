@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from convdebug.instruments.probe import attributes_kept, probing, same_random_state
+from convdebug.instruments.kept import Kept
+from convdebug.instruments.probe import caches_aside, probing, same_random_state
 
 
 @contextmanager
@@ -17,16 +18,18 @@ def isolated(model: nn.Module) -> Iterator[None]:
     """Inside, every module works on copies; afterwards weights, buffers, attributes and random states are untouched.
 
     Copies rather than restored originals: the graph of the user's own backward pass, still to come, must not see a
-    new version of anything, and no hook that hangs on a parameter may be called.
+    new version of anything, and no hook that hangs on a parameter may be called. Raises `Unrepeatable`, before anything
+    is run, where other state cannot be put back.
     """
     copies: dict[int, Tensor] = {}
-    with ExitStack() as stack:
-        stack.enter_context(probing())
-        stack.enter_context(same_random_state())
-        for module in list(model.modules()):
-            stack.enter_context(attributes_kept(module))
-            _work_on_copies(module, copies)
-        yield
+    kept = Kept(model, registered=False)
+    with probing(), same_random_state(), caches_aside():
+        try:
+            for module in kept.modules:
+                _work_on_copies(module, copies)
+            yield
+        finally:
+            kept.put_back()
 
 
 def _work_on_copies(module: nn.Module, copies: dict[int, Tensor]) -> None:

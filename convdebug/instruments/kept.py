@@ -1,0 +1,506 @@
+"""Keeps what a forward pass may move beside weights, modes and the common random state, and puts it back."""
+
+from __future__ import annotations
+
+import array
+import functools
+import io
+import operator
+import random
+import weakref
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+from enum import Enum
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    MemberDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    SimpleNamespace,
+)
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from .hook import Hook
+from .reach import functions_of, is_foreign, is_installed, named_in, own_classes
+
+DEPTH = 5
+"""So many objects in each other are looked into."""
+MOST_PARTS = 5000
+MOST_IN_ONE = 1000
+"""A container of more objects than this is not looked into; one of more tensors or arrays is not kept."""
+MOST_NUMBERS = 2**26
+"""In tensors and arrays that are no weights and buffers."""
+ATOMS = frozenset(
+    {bool, int, float, complex, str, bytes, range, slice, type(None), type(...), type(NotImplemented)}
+    | {torch.Size, torch.dtype, torch.device, torch.layout, torch.memory_format, weakref.ReferenceType}
+)
+INTERNAL = frozenset(nn.Module().__dict__)
+"""Attributes of every module."""
+REGISTERED = ("_parameters", "_buffers", "_modules")
+HOOKS = ("_forward_pre_hooks", "_forward_hooks")
+MISSING = object()
+Handler = Callable[["Kept", Any, int, str], None]
+
+
+class Unrepeatable(Exception):
+    """A model holds what cannot be put back: it is not run once more."""
+
+
+class Kept:
+    """What a forward pass of a model may move, as it is now; `put_back` makes it so again.
+
+    That is: attributes of its modules (and of modules in its lists), buffers, tensors, arrays, generators of random
+    numbers, containers and objects of plain classes among these, class attributes, and the same in the globals and
+    closures that the user's own code names from `forward` on. Raises `Unrepeatable` where an iterator is among them,
+    or more than is to be copied.
+
+    `registered`: whether buffers are kept; without, whoever asks lets the modules work on copies.
+    """
+
+    def __init__(self, model: nn.Module, registered: bool = True) -> None:
+        self.modules: list[nn.Module] = []
+        self.names: set[str] = set()
+        """Names of attributes in the code that a pass runs, other than torch's."""
+        self._registered = registered
+        self._undo: list[tuple[Any, ...]] = []
+        self._seen: set[Any] = set()
+        self._waiting: deque[tuple[Any, int, str]] = deque()
+        self._numbers = self._parts = 0
+        _keep_modules(self, model, DEPTH, "")
+        while self._waiting and self._parts < MOST_PARTS:
+            self._look(*self._waiting.popleft())
+
+    def put_back(self) -> None:
+        problem: Exception | None = None
+        for act, *about in self._undo:
+            try:
+                act(*about)
+            except Exception as error:  # the others are put back all the same
+                problem = problem or error
+        if problem is not None:
+            raise problem
+
+    def later(self, act: Callable[..., Any], *about: Any) -> None:
+        """So it is put back."""
+        self._undo.append((act, *about))
+
+    def wait(self, value: Any, depth: int, name: str) -> None:
+        """To be looked into, unless there is nothing to see."""
+        if type(value) not in ATOMS and depth:
+            self._waiting.append((value, depth - 1, name))
+
+    def wait_all(self, values: Iterable[Any], depth: int, name: str) -> None:
+        for value in values:
+            if type(value) not in ATOMS and depth:
+                self._waiting.append((value, depth - 1, name))
+
+    def is_new(self, key: Any) -> bool:
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        return True
+
+    def count(self, numbers: int, name: str) -> None:
+        self._numbers += numbers
+        if self._numbers > MOST_NUMBERS:
+            raise Unrepeatable(f"{self._numbers} numbers beside its weights, `{name}` among them, are too many to copy")
+
+    def _look(self, value: Any, depth: int, name: str) -> None:
+        handler = _handler_of(type(value))
+        if handler is not None and self.is_new(id(value)):
+            self._parts += 1
+            try:
+                handler(self, value, depth, name)
+            except Unrepeatable:
+                raise
+            except Exception as problem:
+                raise Unrepeatable(f"`{name}` cannot be copied: {type(problem).__name__}: {problem}") from problem
+
+
+# modules
+
+
+def _keep_modules(kept: Kept, root: nn.Module, depth: int, _name: str) -> None:
+    for module in root.modules():
+        if not kept.is_new(id(module)) and module is not root:
+            continue
+        kept.modules.append(module)
+        own = module.__dict__
+        kept.later(_put_attributes, own, own.copy())
+        for name in REGISTERED:
+            if name in own:
+                kept.later(_put_attributes, own[name], own[name].copy())
+        for name in HOOKS:
+            if own.get(name):
+                kept.later(_put_ordered, own[name], own[name].copy())
+                kept.wait_all((each for each in own[name].values() if type(each) is not Hook), depth, name)
+        if kept._registered:
+            _keep_registered(kept, module)
+        for name in own.keys() - INTERNAL:
+            kept.wait(own[name], depth, name)
+        _keep_code(kept, type(module), depth)
+
+
+def _keep_registered(kept: Kept, module: nn.Module) -> None:
+    kept._seen.update(map(id, module._parameters.values()))
+    for buffer in module._buffers.values():
+        if buffer is None or is_lazy(buffer) or buffer.is_inference():
+            continue
+        if kept.is_new(id(buffer)):
+            kept.later(_put_tensor, buffer, buffer.data, buffer.clone())
+
+
+def _keep_code(kept: Kept, kind: type, depth: int) -> None:
+    """The attributes of a class and what its methods name."""
+    if not kept.is_new(kind):
+        return
+    for each in own_classes(kind):
+        _keep_class(kept, each, depth, each.__name__)
+    for function in functions_of(kind):
+        kept.names |= named_in(function.__code__).attributes
+        kept.wait(function, depth, function.__name__)
+
+
+def _keep_class(kept: Kept, kind: type, depth: int, _name: str) -> None:
+    if own_classes(kind)[:1] != (kind,) or not kept.is_new((kind, "attributes")):
+        return
+    own = {name: value for name, value in vars(kind).items() if not name.startswith("__")}
+    kept.later(_put_class, kind, own)
+    for name, value in own.items():
+        if not isinstance(value, FunctionType | property | staticmethod | classmethod | MemberDescriptorType):
+            kept.wait(value, depth, f"{kind.__name__}.{name}")
+
+
+# functions
+
+
+def _keep_function(kept: Kept, function: FunctionType, depth: int, name: str) -> None:
+    code = function.__code__
+    if is_foreign(str(function.__globals__.get("__name__"))):
+        kept.wait(getattr(function, "__wrapped__", None), depth + 1, name)
+        return
+    named = named_in(code)
+    kept.names |= named.attributes
+    if is_installed(code.co_filename):
+        return
+    for each in named.globals:
+        _keep_global(kept, function.__globals__, each, named.attributes, depth)
+    for place, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
+        if kept.is_new(id(cell)):
+            content = _content_of(cell)
+            kept.later(_put_cell, cell, content)
+            kept.wait(content, depth, place)
+    kept.wait_all((function.__defaults__ or ()), depth, name)
+    kept.wait_all((function.__kwdefaults__ or {}).values(), depth, name)
+    if function.__dict__:
+        _keep_dict(kept, function.__dict__, depth, name)
+
+
+def _keep_global(kept: Kept, scope: dict[str, Any], name: str, attributes: frozenset[str], depth: int) -> None:
+    value = scope.get(name, MISSING)
+    if isinstance(value, ModuleType):
+        space = vars(value)
+        if not is_foreign(value.__name__) and not is_installed(getattr(value, "__file__", None) or ""):
+            for each in attributes & space.keys():
+                if not isinstance(space[each], ModuleType):
+                    _keep_global(kept, space, each, attributes, depth)
+    elif kept.is_new((id(scope), name)):
+        kept.later(_put_name, scope, name, value)
+        kept.wait(value, depth, name)
+
+
+def _content_of(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # empty
+        return MISSING
+
+
+def _keep_method(kept: Kept, method: Any, depth: int, name: str) -> None:
+    kept.wait(getattr(method, "__func__", None), depth + 1, name)
+    if not isinstance(method.__self__, ModuleType):
+        kept.wait(method.__self__, depth + 1, name)
+
+
+def _keep_partial(kept: Kept, partial: functools.partial[Any], depth: int, name: str) -> None:
+    kept.wait_all((partial.func, *partial.args, *partial.keywords.values()), depth + 1, name)
+
+
+# values
+
+
+def _keep_tensor(kept: Kept, tensor: Tensor, _depth: int, name: str) -> None:
+    if not _is_writable(tensor):
+        return
+    kept.count(tensor.numel(), name)
+    kept.later(_put_tensor, tensor, tensor.data, tensor.detach().clone())
+    if tensor.is_leaf and tensor.grad is not None:
+        kept.later(_put_gradient, tensor, tensor.grad)
+
+
+def _is_writable(tensor: Tensor) -> bool:
+    """Whether a tensor holds numbers that a pass could write to: not where several of them are one."""
+    if tensor.is_meta or tensor.is_inference():
+        return False
+    strided = tensor.layout == torch.strided
+    return not (
+        strided and any(step == 0 and size > 1 for step, size in zip(tensor.stride(), tensor.shape, strict=True))
+    )
+
+
+def _keep_array(kept: Kept, values: np.ndarray, _depth: int, name: str) -> None:
+    if values.flags.writeable:
+        kept.count(values.size, name)
+        kept.later(np.copyto, values, values.copy())
+
+
+def _keep_generator(kept: Kept, generator: torch.Generator, _depth: int, _name: str) -> None:
+    kept.later(generator.set_state, generator.get_state())
+
+
+def _keep_bits(kept: Kept, bits: np.random.BitGenerator, _depth: int, _name: str) -> None:
+    kept.later(setattr, bits, "state", bits.state)
+
+
+def _keep_numpy(kept: Kept, drawn: np.random.Generator, depth: int, name: str) -> None:
+    kept.wait(drawn.bit_generator, depth + 1, name)
+
+
+def _keep_legacy(kept: Kept, drawn: np.random.RandomState, _depth: int, _name: str) -> None:
+    kept.later(drawn.set_state, drawn.get_state())
+
+
+def _keep_random(kept: Kept, drawn: random.Random, depth: int, name: str) -> None:
+    if not isinstance(drawn, random.SystemRandom):
+        kept.later(drawn.setstate, drawn.getstate())
+    _keep_object(kept, drawn, depth, name)
+
+
+# containers
+
+
+def _keep_list(kept: Kept, values: list[Any], depth: int, name: str) -> None:
+    content = list.copy(values)
+    kept.later(_put_list, values, content)
+    _keep_parts(kept, content, depth, name)
+    _keep_object(kept, values, depth, name)
+
+
+def _keep_dict(kept: Kept, values: dict[Any, Any], depth: int, name: str) -> None:
+    ordered = isinstance(values, OrderedDict)
+    content: Any = OrderedDict(values) if ordered else dict.copy(values)
+    kept.later(_put_ordered if ordered else _put_dict, values, content)
+    _keep_parts(kept, content.values(), depth, name)
+    _keep_object(kept, values, depth, name)
+
+
+def _keep_set(kept: Kept, values: set[Any], depth: int, name: str) -> None:
+    kept.later(_put_set, values, set.copy(values))
+    _keep_object(kept, values, depth, name)
+
+
+def _keep_deque(kept: Kept, values: deque[Any], depth: int, name: str) -> None:
+    content = list(values)
+    kept.later(_put_deque, values, content)
+    _keep_parts(kept, content, depth, name)
+    _keep_object(kept, values, depth, name)
+
+
+def _keep_bytes(kept: Kept, values: Any, _depth: int, name: str) -> None:
+    kept.count(len(values), name)
+    kept.later(operator.setitem, values, slice(None), values[:])
+
+
+def _keep_tuple(kept: Kept, values: tuple[Any, ...], depth: int, name: str) -> None:
+    _keep_parts(kept, values, depth, name)
+    _keep_object(kept, values, depth, name)
+
+
+def _keep_parts(kept: Kept, values: Iterable[Any], depth: int, name: str) -> None:
+    if set(map(type, values)) <= ATOMS:
+        return
+    parts = [value for value in values if type(value) not in ATOMS]
+    if len(parts) <= MOST_IN_ONE:
+        kept.wait_all(parts, depth, name)
+    elif any(isinstance(part, Tensor | np.ndarray) for part in parts):
+        raise Unrepeatable(f"`{name}` holds more than {MOST_IN_ONE} tensors")
+
+
+# objects
+
+
+def _keep_object(kept: Kept, value: Any, depth: int, name: str) -> None:
+    try:
+        own = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        own = {}
+    if own:
+        kept.later(_put_dict, own, own.copy())
+        _keep_parts(kept, own.values(), depth, name)
+    kind = type(value)
+    for slot in _slots_of(kind):
+        content = _in_slot(slot, value)
+        kept.later(_put_slot, slot, value, content)
+        kept.wait(content, depth, name)
+    if own_classes(kind):
+        _keep_code(kept, kind, depth)
+
+
+def _slots_of(kind: type) -> list[MemberDescriptorType]:
+    spaces = [vars(each) for each in kind.__mro__ if "__slots__" in vars(each)]
+    return [each for space in spaces for each in space.values() if isinstance(each, MemberDescriptorType)]
+
+
+def _in_slot(slot: MemberDescriptorType, value: Any) -> Any:
+    try:
+        return slot.__get__(value)
+    except AttributeError:
+        return MISSING
+
+
+def _keep_file(_kept: Kept, file: io.IOBase, _depth: int, name: str) -> None:
+    if not file.closed and file.readable():
+        raise Unrepeatable(f"`{name}` is a file that a pass may read on in")
+
+
+def _cannot(_kept: Kept, value: Any, _depth: int, name: str) -> None:
+    kind = type(value).__name__
+    raise Unrepeatable(f"`{name}` is an iterator ({kind}), which a pass may draw on and nothing puts back")
+
+
+HANDLERS: tuple[tuple[type | tuple[type, ...], Handler | None], ...] = (
+    (nn.Module, _keep_modules),
+    (Tensor, _keep_tensor),
+    (np.ndarray, _keep_array),
+    (torch.Generator, _keep_generator),
+    (np.random.Generator, _keep_numpy),
+    (np.random.BitGenerator, _keep_bits),
+    (np.random.RandomState, _keep_legacy),
+    (random.Random, _keep_random),
+    (list, _keep_list),
+    (dict, _keep_dict),
+    (set, _keep_set),
+    (deque, _keep_deque),
+    ((bytearray, array.array), _keep_bytes),
+    (tuple, _keep_tuple),
+    (FunctionType, _keep_function),
+    ((MethodType, BuiltinFunctionType, MethodWrapperType), _keep_method),
+    (functools.partial, _keep_partial),
+    (type, _keep_class),
+    ((Enum, ModuleType, Hook), None),
+    (io.IOBase, _keep_file),
+    (SimpleNamespace, _keep_object),
+)
+_handlers: weakref.WeakKeyDictionary[type, Handler | None] = weakref.WeakKeyDictionary()
+
+
+def _handler_of(kind: type) -> Handler | None:
+    if kind not in _handlers:
+        _handlers[kind] = _found_handler(kind)
+    return _handlers[kind]
+
+
+def _found_handler(kind: type) -> Handler | None:
+    for kinds, handler in HANDLERS:
+        if issubclass(kind, kinds):
+            return handler
+    if hasattr(kind, "__next__"):
+        return _cannot
+    module = str(getattr(kind, "__module__", ""))
+    return None if is_foreign(module) and module != "argparse" else _keep_object
+
+
+# how it is put back: what is as it was is left alone, another thread may be at it
+
+
+def _unmoved(values: Any, content: Any) -> bool:
+    return len(values) == len(content) and all(map(operator.is_, values, content))
+
+
+def _put_attributes(own: dict[str, Any], content: dict[str, Any]) -> None:
+    if len(own) != len(content) or own.keys() != content.keys():
+        for name in own.keys() - content.keys():
+            del own[name]
+    own.update(content)
+
+
+def _put_dict(values: dict[Any, Any], content: dict[Any, Any]) -> None:
+    if not (_unmoved(values, content) and _unmoved(values.values(), content.values())):
+        dict.clear(values)
+        dict.update(values, content)
+
+
+def _put_ordered(values: OrderedDict[Any, Any], content: OrderedDict[Any, Any]) -> None:
+    if not (_unmoved(values, content) and _unmoved(values.values(), content.values())):
+        OrderedDict.clear(values)
+        OrderedDict.update(values, content)
+
+
+def _put_list(values: list[Any], content: list[Any]) -> None:
+    if not _unmoved(values, content):
+        list.__setitem__(values, slice(None), content)
+
+
+def _put_set(values: set[Any], content: set[Any]) -> None:
+    if values != content:
+        set.clear(values)
+        set.update(values, content)
+
+
+def _put_deque(values: deque[Any], content: list[Any]) -> None:
+    if not _unmoved(values, content):
+        deque.clear(values)
+        deque.extend(values, content)
+
+
+def _put_tensor(tensor: Tensor, own: Tensor, copy: Tensor) -> None:
+    """Through `data`: a backward pass still to come must not see a new version."""
+    if tensor.layout == torch.strided and (tensor.data_ptr() != own.data_ptr() or tensor.shape != own.shape):
+        tensor.data = own
+    own.copy_(copy)
+
+
+def _put_gradient(tensor: Tensor, gradient: Tensor) -> None:
+    if tensor.grad is not gradient:
+        tensor.grad = gradient
+
+
+def _put_name(scope: dict[str, Any], name: str, value: Any) -> None:
+    if value is MISSING:
+        scope.pop(name, None)
+    elif scope.get(name, MISSING) is not value:
+        scope[name] = value
+
+
+def _put_cell(cell: Any, content: Any) -> None:
+    if _content_of(cell) is content:
+        return
+    if content is MISSING:
+        del cell.cell_contents
+    else:
+        cell.cell_contents = content
+
+
+def _put_slot(slot: MemberDescriptorType, value: Any, content: Any) -> None:
+    if _in_slot(slot, value) is content:
+        return
+    if content is MISSING:
+        slot.__delete__(value)
+    else:
+        slot.__set__(value, content)
+
+
+def _put_class(kind: type, own: dict[str, Any]) -> None:
+    now = vars(kind)
+    for name in [each for each in now if each not in own and not each.startswith("__")]:
+        type.__delattr__(kind, name)
+    for name, value in own.items():
+        if now.get(name, MISSING) is not value:
+            type.__setattr__(kind, name, value)

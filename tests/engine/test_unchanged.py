@@ -1,0 +1,539 @@
+"""Watching changes nothing: the same weights to the bit, whatever the model holds and moves beside them."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import random
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+from torch.nn.utils import parametrizations, parametrize
+
+from convdebug import watch
+from convdebug.instruments import kept as kept_module
+from convdebug.instruments.kept import Kept, Unrepeatable
+from convdebug.instruments.origin.isolation import isolated
+from convdebug.instruments.probe import unnoticed
+from convdebug_sessions import Session
+
+STEPS = 20
+INPUTS = torch.randn(12, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+LABELS = torch.arange(12) % 3
+
+
+class Noise(nn.Module):
+    """A parametrization that draws whenever the weight is read."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight + 0.01 * torch.randn_like(weight)
+
+
+def plain() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3))
+
+
+def with_spectral_norm() -> nn.Module:
+    model = plain()
+    parametrizations.spectral_norm(model[1])
+    return model
+
+
+def with_noisy_weights() -> nn.Module:
+    model = plain()
+    parametrize.register_parametrization(model[1], "weight", Noise())
+    return model
+
+
+def trained(make: Callable[[], nn.Module], session: Path | None, steps: int = STEPS) -> list[Tensor]:
+    """What a training leaves: weights, buffers, and the next random number."""
+    torch.manual_seed(0)
+    model = make()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with watch(model, optimizer, session=session, every=1) if session else nullcontext() as watched:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(INPUTS), LABELS)
+            loss.backward()
+            optimizer.step()
+            if watched:
+                watched.step(loss)
+    return [*(each.detach().clone() for each in model.state_dict().values()), torch.rand(1)]
+
+
+def same(ones: list[Tensor], others: list[Tensor]) -> bool:
+    return all(torch.equal(one, other) for one, other in zip(ones, others, strict=True))
+
+
+@pytest.mark.parametrize("make", [with_spectral_norm, with_noisy_weights])
+def test_a_weight_that_is_computed_when_it_is_read_is_not_read(make: Callable[[], nn.Module], tmp_path: Path) -> None:
+    assert same(trained(make, tmp_path / "run.convdebug"), trained(make, None))
+
+
+class Holding(nn.Module):
+    """A network whose answer hangs on state that each pass moves on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = plain()
+
+    def moved(self) -> float:
+        return 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x) * (1 + 0.01 * self.moved())
+
+
+class NumpyGenerator(Holding):
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn = np.random.default_rng(1)
+
+    def moved(self) -> float:
+        return float(self.drawn.uniform())
+
+
+class LegacyNumpy(NumpyGenerator):
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn = np.random.RandomState(1)  # type: ignore[assignment]
+
+
+class BoundDraw(Holding):
+    def __init__(self) -> None:
+        super().__init__()
+        self.draw = random.Random(1).random
+
+    def moved(self) -> float:
+        return self.draw()
+
+
+class PythonRandom(Holding):
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn = {"first": [random.Random(2)]}
+
+    def moved(self) -> float:
+        return self.drawn["first"][0].gauss(0, 1)
+
+
+class TorchGenerator(Holding):
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn = (torch.Generator().manual_seed(1),)
+
+    def moved(self) -> float:
+        return float(torch.rand(1, generator=self.drawn[0]))
+
+
+class ForgottenBuffer(Holding):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = torch.zeros(3)
+
+    def moved(self) -> float:
+        self.seen[0] += 1
+        return float(self.seen[0])
+
+
+class SwappedData(ForgottenBuffer):
+    def moved(self) -> float:
+        self.seen.data = self.seen.data + 1
+        return float(self.seen[0])
+
+
+class AnArray(Holding):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = np.zeros(3)
+
+    def moved(self) -> float:
+        self.seen[0] += 1
+        return float(self.seen[0])
+
+
+class Meter:
+    def __init__(self) -> None:
+        self.number = 0
+        self.history: list[float] = []
+
+    def add(self, value: float) -> float:
+        self.number += 1
+        self.history.append(value)
+        return self.number + len(self.history)
+
+
+class ItsMeter(Holding):
+    def __init__(self) -> None:
+        super().__init__()
+        self.meter = Meter()
+
+    def moved(self) -> float:
+        return self.meter.add(1.0)
+
+
+class Slotted:
+    __slots__ = ("number",)
+
+    def __init__(self) -> None:
+        self.number = 0
+
+
+class ItsSlots(Holding):
+    def __init__(self) -> None:
+        super().__init__()
+        self.meter = Slotted()
+
+    def moved(self) -> float:
+        self.meter.number += 1
+        return self.meter.number
+
+
+class Containers(Holding):
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: deque[int] = deque([0], maxlen=3)
+        self.counts: Counter[str] = Counter()
+        self.order: OrderedDict[int, int] = OrderedDict()
+        self.known = {0}
+        self.raw = bytearray(2)
+
+    def moved(self) -> float:
+        number = len(self.known)
+        self.known.add(number)
+        self.last.append(number)
+        self.counts["passes"] += 1
+        self.order[-number] = number
+        self.raw[0] += 1
+        return sum(self.last) + self.counts["passes"] + len(self.order) + self.raw[0]
+
+
+class OnTheClass(Holding):
+    passes = 0
+    history: list[int] = []  # noqa: RUF012
+
+    def __init__(self) -> None:
+        super().__init__()
+        OnTheClass.passes = 0
+        self.history.clear()
+
+    def moved(self) -> float:
+        type(self).passes += 1
+        self.history.append(1)
+        return self.passes + len(self.history)
+
+
+class InAList(Holding):
+    """A layer that the model does not know of moves its averages and is itself moved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.others = [nn.BatchNorm1d(1), nn.Linear(1, 1)]
+
+    def moved(self) -> float:
+        self.others[0](torch.arange(4.0)[:, None])
+        with torch.no_grad():
+            self.others[1].weight.mul_(0.9)
+        return float(self.others[0].running_mean + self.others[1].weight.detach())  # type: ignore[operator]
+
+
+class MovesAWeight(Holding):
+    def moved(self) -> float:
+        self.net[3].weight.data = self.net[3].weight.data * 0.99
+        self.net[1].bias.data.add_(0.01)
+        return 0.0
+
+
+class MovesItLater(Holding):
+    """It leaves the weights alone in evaluation mode and at first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passes = 0
+
+    def moved(self) -> float:
+        self.passes += 1
+        if self.passes > 4:
+            self.net[1].bias.data.add_(0.01)
+        return 0.0
+
+
+class HeldAverage(Holding):
+    """Moves an average of its own weights, now and then, in a method that is wrapped by torch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.average, self.passes = nn.Linear(8, 3).requires_grad_(False), 0
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        self.passes += 1
+        if self.passes > 3:
+            self.average.weight += 0.1 * self.net[3].weight
+
+    def moved(self) -> float:
+        self.follow()
+        return float(self.average.weight.sum())
+
+
+GENERATOR = torch.Generator()
+DRAWN = np.random.default_rng(1)
+SHUFFLED = random.Random(1)
+PASSES = 0
+
+
+def draw() -> float:
+    global PASSES
+    PASSES += 1
+    drawn = float(torch.rand(1, generator=GENERATOR)) + DRAWN.random() + SHUFFLED.random()
+    return drawn + 0.1 * PASSES
+
+
+class Outside(Holding):
+    def __init__(self) -> None:
+        global DRAWN, PASSES
+        super().__init__()
+        GENERATOR.manual_seed(1)
+        DRAWN, PASSES = np.random.default_rng(1), 0
+        SHUFFLED.seed(1)
+
+    def moved(self) -> float:
+        return draw()
+
+
+def counting() -> Callable[[], int]:
+    number = 0
+
+    def counted() -> int:
+        nonlocal number
+        number += 1
+        return number
+
+    return counted
+
+
+class InAClosure(Holding):
+    def __init__(self) -> None:
+        super().__init__()
+        self.counted = functools.partial(counting())
+
+    def moved(self) -> float:
+        return self.counted()
+
+
+class ADefault(Holding):
+    def __init__(self) -> None:
+        super().__init__()
+        ADefault.moved.__defaults__[0].clear()  # type: ignore[index]
+
+    def moved(self, calls: list[int] = []) -> float:  # noqa: B006
+        calls.append(1)
+        return len(calls)
+
+
+def with_a_hook() -> nn.Module:
+    model, counted = plain(), counting()
+    model.register_forward_hook(lambda _model, _inputs, output: output * (1 + 0.01 * counted()))
+    return model
+
+
+def with_dropout(layer: nn.Module) -> nn.Module:
+    """An instrument asks once more what it costs."""
+    return nn.Sequential(nn.Dropout(0.6), layer)
+
+
+MOVING = [
+    *(NumpyGenerator, LegacyNumpy, BoundDraw, PythonRandom, TorchGenerator, ForgottenBuffer, SwappedData, AnArray),
+    *(
+        HeldAverage,
+        ItsMeter,
+        ItsSlots,
+        Containers,
+        OnTheClass,
+        InAList,
+        MovesAWeight,
+        MovesItLater,
+        Outside,
+        InAClosure,
+        ADefault,
+    ),
+    with_a_hook,
+]
+
+
+@pytest.mark.parametrize("make", MOVING)
+def test_what_a_pass_moves_is_put_back_after_ours(make: Callable[[], nn.Module], tmp_path: Path) -> None:
+    path = tmp_path / "run.convdebug"
+    assert same(trained(lambda: with_dropout(make()), path), trained(lambda: with_dropout(make()), None))
+    with Session.open(path) as session:
+        assert session.series("dropout/evaluation_loss")[0].size > 2
+        assert not session.events(kinds=["instrument-failed", "note"])
+
+
+@pytest.mark.parametrize("around", [unnoticed, isolated])
+@pytest.mark.parametrize("make", MOVING)
+def test_the_answers_are_those_of_a_model_that_was_left_alone(
+    make: Callable[[], nn.Module], around: Callable[[nn.Module], AbstractContextManager[None]]
+) -> None:
+    def answers(between: Callable[[nn.Module], None]) -> list[Tensor]:
+        torch.manual_seed(0)
+        model = make()
+        found = []
+        for _ in range(8):
+            between(model)
+            found.append(model(INPUTS))
+        return found
+
+    def run_twice(model: nn.Module) -> None:
+        with around(model):
+            model(INPUTS)
+            model(INPUTS)
+
+    assert same(answers(run_twice), answers(lambda _model: None))
+
+
+def count() -> Iterator[int]:
+    yield from itertools.count()
+
+
+class CannotBePutBack(Holding):
+    def __init__(self, moves: Iterator[int]) -> None:
+        super().__init__()
+        self.moves = moves
+
+    def moved(self) -> float:
+        return next(self.moves)
+
+
+@pytest.mark.parametrize("moves", [itertools.count, count])
+def test_a_model_that_draws_on_an_iterator_is_not_run_once_more(moves: Callable[[], Iterator[int]], tmp_path) -> None:
+    path = tmp_path / "run.convdebug"
+    watched = trained(lambda: with_dropout(CannotBePutBack(moves())), path)
+    assert same(watched, trained(lambda: with_dropout(CannotBePutBack(moves())), None))
+    with Session.open(path) as session:
+        (note,) = session.events(kinds=["note"])
+        assert "`moves` is an iterator" in note.data["text"]
+        assert not session.events(kinds=["instrument-failed"])
+        assert "dropout/evaluation_loss" not in session.series_names()
+        assert session.series("train/loss")[0].size == STEPS
+
+
+class DividesByNothing(CannotBePutBack):
+    """At its fifth pass."""
+
+    def moved(self) -> float:
+        number = next(self.moves)
+        return math.inf * 0 if number == 4 else number
+
+
+def test_a_bad_value_is_told_where_the_step_must_not_be_done_again(tmp_path: Path) -> None:
+    def train(session: Path | None) -> list[Tensor]:
+        torch.manual_seed(0)
+        model = DividesByNothing(itertools.count())
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with watch(model, optimizer, session=session, every=1) if session else nullcontext() as watched:
+            for _ in range(8):
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(INPUTS), LABELS)
+                loss.backward()
+                if loss.isfinite():
+                    optimizer.step()
+                if watched:
+                    watched.step(loss)
+        return [each.detach().clone() for each in model.parameters()]
+
+    path = tmp_path / "run.convdebug"
+    assert same(train(path), train(None))
+    with Session.open(path) as session:
+        (found,) = session.events(kinds=["non-finite"])
+        assert found.step == 4
+        assert "`moves` is an iterator" in found.data["note"]
+        assert not session.events(kinds=["instrument-failed"])
+
+
+def test_more_numbers_than_are_to_be_copied_are_left_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_module, "MOST_NUMBERS", 2)
+    with pytest.raises(Unrepeatable, match="`seen`"):
+        Kept(ForgottenBuffer())
+
+
+def test_what_the_training_gave_is_not_written_to_by_a_pass_of_ours(tmp_path: Path) -> None:
+    class Halves(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = plain()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.net(x.mul_(0.9))
+
+    assert same(
+        trained(lambda: with_dropout(Halves()), tmp_path / "run.convdebug"),
+        trained(lambda: with_dropout(Halves()), None),
+    )
+
+
+def test_weights_that_are_remembered_while_the_user_lets_torch_are_not_ours(tmp_path: Path) -> None:
+    model = with_spectral_norm()
+    with parametrize.cached(), torch.autocast("cpu", torch.bfloat16):
+        with unnoticed(model):
+            model(INPUTS)
+        model(INPUTS).sum().backward()
+    assert all(each.grad is not None for each in model.parameters())
+
+
+class PerSample(nn.Module):
+    """Its own loss module, as a script may have one."""
+
+    def forward(self, scores: Tensor, label: Tensor) -> Tensor:
+        return F.cross_entropy(scores, label)
+
+
+def of_samples(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    def loss(weights: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
+        return PerSample()(functional_call(model, weights, (image[None],)), label[None])
+
+    each = vmap(grad(loss), in_dims=(None, 0, 0))(weights, INPUTS, LABELS)
+    return {name: gradient.mean(0) for name, gradient in each.items()}
+
+
+def of_models(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    def loss(weights: dict[str, Tensor]) -> Tensor:
+        return F.cross_entropy(functional_call(model, weights, (INPUTS,)), LABELS)
+
+    two = {name: torch.stack([weight, weight + 0.1]) for name, weight in weights.items()}
+    return {name: gradient.mean(0) for name, gradient in vmap(grad(loss))(two).items()}
+
+
+@pytest.mark.parametrize("gradients", [of_samples, of_models])
+def test_a_training_on_mapped_gradients_is_recorded_and_left_alone(
+    gradients: Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]], tmp_path: Path
+) -> None:
+    def train(session: Path | None) -> list[Tensor]:
+        torch.manual_seed(0)
+        model = plain()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with watch(model, optimizer, session=session, every=1) if session else nullcontext() as watched:
+            for _ in range(8):
+                found = gradients(model, {name: each.detach() for name, each in model.named_parameters()})
+                for name, each in model.named_parameters():
+                    each.grad = found[name]
+                optimizer.step()
+                if watched:
+                    watched.step()
+        return [*(each.detach().clone() for each in model.parameters()), torch.rand(1)]
+
+    path = tmp_path / "run.convdebug"
+    assert same(train(path), train(None))
+    with Session.open(path) as session:
+        assert session.run().steps == 8
+        assert session.series("update/1.weight/ratio")[0].size == 8
+        assert not session.events(kinds=["instrument-failed"])
