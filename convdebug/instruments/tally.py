@@ -52,4 +52,4 @@ def told(counts: np.ndarray, squares: np.ndarray, batches: int) -> dict[str, Any
     freedom = (batches - 1) * (int(met.sum()) - 1)
     of_chance = float(counts.sum() * (squares[met] / counts[met]).sum() - counts.sum())
     found = {str(label): int(counts[label]) for label in np.flatnonzero(met)}
-    return {"counts": found, "batches": batches, "spread": of_chance / freedom if freedom > 0 else None}
+    return {"counts": found, "batches": batches, "spread": of_chance / freedom if batches > 1 and freedom > 0 else None}

@@ -51,7 +51,7 @@ def labels_seen(facts: Facts) -> LabelsSeen | None:
     data = events[-1].data
     counts = {str(label): int(count) for label, count in data["counts"].items()}
     total, batches, spread = sum(counts.values()), int(data["batches"]), data.get("spread")
-    if spread is None or total < SMALL_BATCH * batches or spread > max(SPREAD, OF_SIZE * total / batches):
+    if spread is None or not total or total < SMALL_BATCH * batches or spread > max(SPREAD, OF_SIZE * total / batches):
         return None
     known = (facts.info.get("data") or {}).get("train")
     distinct = min(_distinct(data, total), known if isinstance(known, int) else total)

@@ -303,3 +303,10 @@ def test_what_fails_while_hearing_is_recorded_and_nobody_is_left_behind(tmp_path
         failed = session.events(kinds=["instrument-failed"])
     assert [event.data["instrument"] for event in failed] == ["received"]
     assert not any(reference() for reference in _hearers)
+
+
+def test_labels_that_are_no_classes_in_any_batch_say_nothing_of_their_spread():
+    tally = Tally()
+    for _ in range(3):
+        tally.add(np.zeros(4, np.float32), 100)
+    assert told(tally.counts, tally.squares, int(tally.batches)) == {"counts": {}, "batches": 0, "spread": None}
