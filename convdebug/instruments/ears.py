@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -162,7 +161,7 @@ class Ears:
             self.evaluations.saw_loss(name, scores, labels, value, reduction, sure=False)
         moment = self.moment
         classes = classes_of(name, scores, reduction) if moment.step < FIRST_STEPS else None
-        moment.losses.append(Said(name, value.detach(), classes))
+        moment.losses.append(Said(name, value.detach(), classes, reduction))
         if isinstance(scores, Tensor) and isinstance(labels, Tensor):
             moment.scores, moment.labels = scores.detach(), labels
             moment.loss_name, moment.loss_reduction = name, reduction
@@ -262,22 +261,29 @@ class Ears:
         if value is None or len(self.moment.losses) != 1 or on_device or "loss" in self.scene.info:
             return
         function, applied = float(self.moment.losses[0].value.float().mean()), float(value)
-        divided = any(abs(applied * part - function) < EXACT * abs(function) for part in range(2, MOST_PARTS))
-        if abs(applied - function) > ALIKE * abs(function) and not divided:
+        if abs(applied - function) > ALIKE * abs(function) and not _is_share(applied, function):
             self.evaluations.own = True
             self.scene.tell(loss={"name": "own", "reduction": "own", "part": self.moment.losses[0].name})
 
     def _compare_with_sum(self) -> None:
-        """Whether a loss of several functions is their plain sum: an evaluation's is no such number otherwise."""
+        """Whether a loss of several functions is their plain sum: an evaluation's is no such number otherwise.
+
+        Where the loss is that of one of them, the others are only looked at (a metric; an evaluation with gradients).
+        Nothing is said of numbers on a device, and of a function that is called several times.
+        """
         of, heard, _ = self._until_last
         parts, value = self.moment.losses[heard if of is self.moment else 0 :], self.pending.last
-        if len(parts) < 2:
-            return
         names = frozenset(part.name for part in parts)
-        at_hand = isinstance(value, float) and all(part.value.is_cpu for part in parts) and len(names) == len(parts)
-        whole = sum(float(part.value.float().mean()) for part in parts) if at_hand else math.nan
-        is_sum = isinstance(value, float) and abs(value - whole) <= EXACT * abs(whole)
-        self.evaluations.training_adds(names, is_sum)
+        if value is None or len(parts) < 2 or len(names) < len(parts):
+            return
+        numbers = [part.value for part in parts] + ([value] if isinstance(value, Tensor) else [])
+        if not all(number.is_cpu and number.numel() == 1 for number in numbers):
+            return
+        said, applied = [float(part.value) for part in parts], float(value)
+        if any(_is_share(applied, each) for each in said):
+            return
+        plain = all(part.reduction == "mean" for part in parts)
+        self.evaluations.training_adds(names, plain and _is_share(applied, sum(said)))
 
     @harmless
     def _hear_grad(self, outputs: Any) -> None:
@@ -334,3 +340,8 @@ class Ears:
     def _see_equal(self, left: Any, right: Any) -> None:
         if not is_probing():
             self.evaluations.saw_equal(left, right)
+
+
+def _is_share(applied: float, whole: float) -> bool:
+    """Whether a number is another one, or that divided by the number of micro-batches."""
+    return any(abs(applied * part - whole) <= EXACT * abs(whole) for part in range(1, MOST_PARTS))

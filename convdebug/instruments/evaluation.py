@@ -132,7 +132,6 @@ class Evaluations:
 
     def training_adds(self, names: frozenset[str], is_sum: bool) -> None:
         """The training minimizes what these functions say together, and whether that is their plain sum."""
-        self.own = True
         self._is_sum = self._is_sum and is_sum and (not self._added or names == self._added)
         self._added = self._added | names
 

@@ -77,6 +77,7 @@ class Said(NamedTuple):
     name: str
     value: Tensor
     classes: int | None = None
+    reduction: str = "mean"
 
 
 @dataclass(slots=True)

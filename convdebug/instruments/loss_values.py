@@ -40,23 +40,29 @@ class LossValues(Instrument):
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
         self.table = Table(scene.run)
+        self.first_rows = Table(scene.run)
         self._rows = 0
 
     def record(self, moment: Moment) -> None:
         values: dict[str, list[Tensor]] = {}
-        for name, value, classes in moment.losses:
-            if value.device == self.scene.device:
-                values.setdefault(f"loss/{name}", []).append(value.float().mean())
-                if classes is not None and self._rows < FIRST_ROWS:
-                    values.setdefault(f"class-loss/{name}/{classes}", []).append(values[f"loss/{name}"][-1])
+        by_classes: dict[str, list[Tensor]] = {}
+        for said in moment.losses:
+            if said.value.device == self.scene.device:
+                mean = said.value.float().mean()
+                values.setdefault(f"loss/{said.name}", []).append(mean)
+                if said.classes is not None and self._rows < FIRST_ROWS:
+                    by_classes.setdefault(f"class-loss/{said.name}/{said.classes}", []).append(mean)
         self._rows += 1
+        guess = guess_of(moment) if values else None
+        if guess is not None:
+            values[f"guess/{moment.loss_name}"] = [guess]
+        self._write(self.table, moment.step, values)
+        self._write(self.first_rows, moment.step, by_classes)
+
+    def _write(self, table: Table, step: int, values: dict[str, list[Tensor]]) -> None:
         if values:
-            guess = guess_of(moment)
-            if guess is not None:
-                values[f"guess/{moment.loss_name}"] = [guess]
-            row = torch.stack([torch.stack(parts).mean() for parts in values.values()])
-            names = tuple(values)
-            self.scene.readback.put(row, lambda numbers: self.table.append(moment.step, names, numbers))
+            row, names = torch.stack([torch.stack(parts).mean() for parts in values.values()]), tuple(values)
+            self.scene.readback.put(row, lambda numbers: table.append(step, names, numbers))
 
 
 def classes_of(name: str, scores: Any, reduction: str) -> int | None:

@@ -367,3 +367,39 @@ def test_of_several_losses_an_evaluation_adds_up_what_the_training_adds_up(tmp_p
         assert series["val/loss"] == [pytest.approx(sum(means) / len(means))]
     else:
         assert said == "part"
+
+
+@pytest.mark.parametrize(
+    "what", ["a metric", "an evaluation with gradients", "a share of the sum", "sums over the batch"]
+)
+def test_only_functions_that_the_training_adds_up_are_parts_of_its_loss(tmp_path, what):
+    """And those that are summed over the batch are not added: their mean is of another size."""
+    model, means = TwoHeads(), []
+    reduction = "sum" if what == "sums over the batch" else "mean"
+
+    def parts(batch):
+        classes, number = model(batch[0])
+        return (
+            F.cross_entropy(classes, batch[1], reduction=reduction),
+            F.mse_loss(number, batch[0][:, 1], reduction=reduction),
+        )
+
+    def total(batch):
+        if what == "an evaluation with gradients":
+            first = F.cross_entropy(model(batch[0])[0], batch[1])
+            F.mse_loss(model(x[60:90])[1], x[60:90, 1])
+            return first
+        first, second = parts(batch)
+        return {"a metric": first, "a share of the sum": (first + second) / 4}.get(what, first + second)
+
+    def evaluate():
+        for batch in DataLoader(HELD_OUT, batch_size=30):
+            first, second = parts(batch)
+            means.append(float(first if what in ("a metric", "an evaluation with gradients") else first + second))
+
+    series = found(tmp_path, model, total, evaluate)
+    with Session.open(tmp_path / "s.convdebug") as session:
+        said = session.run().info.get("evaluated_loss")
+    assert said == ("part" if reduction == "sum" else None)
+    if reduction == "mean" and what == "a share of the sum":
+        assert series["val/loss"] == [pytest.approx(sum(means) / len(means))]
