@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any
 
 import torch
@@ -148,8 +149,8 @@ class Target:
             value = self.loss(outputs, labels)
         if not isinstance(value, Tensor) or value.numel() != 1:
             raise UserError(
-                f"the loss of {self.name} returned {described(value)}, not one number: it must return a scalar tensor "
-                'over the batch (of a loss of torch: reduction="mean")'
+                f"the loss of {self.name} returned {described(value)}: it must return one number over the batch, as a "
+                'tensor (of a loss of torch: reduction="mean")'
             )
         return value
 
@@ -216,6 +217,8 @@ def described(value: Any) -> str:
         return f"a {type(value).__name__} ({', '.join(map(str, list(value)[:4]))})"
     if isinstance(value, tuple | list):
         return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, Real):
+        return "a plain number"
     return f"a value of type {type(value).__name__}"
 
 

@@ -70,7 +70,7 @@ def _summary(result: SweepResult, rates: Sequence[Rate], own: float) -> str:
     tested = f"{len(rates)} rates, up to {seeds} seeds, {plan.steps} steps each"
     if suggestion.lr is None:
         return f"{suggestion.why} ({tested})"
-    status = {rate.lr: rate.status for rate in rates}.get(own)
+    status = {rate.lr: rate.status for rate in by_rate([*result.trials, *result.longer])}.get(own)
     word = {"ok": "learns", "diverged": "diverges", "stalled": "hardly moves the loss"}.get(str(status), "is 0")
     alone = suggestion.low == suggestion.high
     well = f"{suggestion.lr:.2g} alone learns" if alone else f"{suggestion.low:.2g} to {suggestion.high:.2g} learn"
@@ -81,7 +81,7 @@ def _summary(result: SweepResult, rates: Sequence[Rate], own: float) -> str:
 
 
 def _diagnoses(bench: Bench, result: SweepResult, rates: Sequence[Rate], own: float) -> list[Diagnosis]:
-    mine = next((rate for rate in rates if rate.lr == own), None)
+    mine = next((rate for rate in by_rate([*result.trials, *result.longer]) if rate.lr == own), None)
     if result.suggestion.lr is None:
         return [_none_learns(bench, result, rates)]
     if mine is None:

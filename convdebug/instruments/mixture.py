@@ -106,7 +106,8 @@ class Mixture(Instrument):
         step, weighted, tally, classes = self._step, self._weighted, self._tally, self._classes
 
         def tell(counts: np.ndarray, squares: np.ndarray, batches: int) -> None:
-            self.scene.run.event("labels-seen", step, **told(counts, squares, batches), weighted=weighted)
+            if batches:
+                self.scene.run.event("labels-seen", step, **told(counts, squares, batches), weighted=weighted)
 
         if isinstance(tally.counts, Tensor):
             sums = torch.cat([tally.counts, tally.squares, tally.batches.reshape(1)])

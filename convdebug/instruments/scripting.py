@@ -15,6 +15,8 @@ Aside = Callable[[tuple[Any, ...], dict[str, Any]], AbstractContextManager[None]
 """Called with what TorchScript was called with; nothing of ours is there inside."""
 
 _asides: list[Aside] = []
+_inside: list[bool] = []
+"""While TorchScript is at work: what it calls itself finds all of ours gone already."""
 _originals: dict[str, Any] = {}
 
 
@@ -40,9 +42,13 @@ def stand_aside_no_more(aside: Aside) -> None:
 def _alone(original: Any) -> Any:
     @functools.wraps(original)
     def alone(*args: Any, **kwargs: Any) -> Any:
+        if original.__name__ == "script":  # it looks for names where it is called from
+            kwargs["_frames_up"] = kwargs.get("_frames_up", 0) + 1
         with ExitStack() as stack:
-            for aside in tuple(_asides):
+            for aside in tuple(_asides) if not _inside else ():
                 stack.enter_context(aside(args, kwargs))
+            _inside.append(True)
+            stack.callback(_inside.pop)
             return original(*args, **kwargs)
 
     return alone

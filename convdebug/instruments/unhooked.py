@@ -52,7 +52,8 @@ def _state_without_ours(module: nn.Module) -> Any:
 
 @contextmanager
 def _hooks_aside(args: tuple[Any, ...], keywords: dict[str, Any]) -> Iterator[None]:
-    given = [each for each in (*args, *keywords.values()) if isinstance(each, nn.Module)]
+    owners = [getattr(each, "__self__", each) for each in (*args, *keywords.values())]  # a method is traced for it
+    given = [each for each in owners if isinstance(each, nn.Module)]
     taken = [_take_ours(hooks) for module in given for each in module.modules() for hooks in _dicts_of(each)]
     try:
         yield

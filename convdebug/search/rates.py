@@ -134,26 +134,24 @@ def suggestion_of(trials: Sequence[Trial], longer: Sequence[Trial] = ()) -> Sugg
     one: the lowest loss of a short trial stands often right beside the cliff. Where some were trained for `longer`,
     one of those: what is ahead after a few steps need not stay so.
     """
-    rates = by_rate(trials)
+    rates, further = by_rate(trials), {rate.lr: rate for rate in by_rate(longer)}
+    failing = {rate.lr for rate in further.values() if rate.status != "ok"}
     learning = [rate for rate in rates if rate.status == "ok"]
     if not learning:
         return Suggestion(None, None, None, _why_none(rates))
+    learning = [rate for rate in learning if rate.lr not in failing] or learning
     if not rate_matters(trials):
         return Suggestion(None, None, None, _why_any(rates))
     best = min(learning, key=lambda rate: rate.loss)
     chosen = _steady(learning, best)
-    further = {rate.lr: rate for rate in by_rate(longer)}
-    good = [
-        rate.lr
-        for rate in learning
-        if _gain(rate) >= HALF * _gain(best) and (rate.lr not in further or further[rate.lr].status == "ok")
-    ]
+    good = [rate.lr for rate in learning if _gain(rate) >= HALF * _gain(best)]
     lasting = [rate for rate in further.values() if rate.status == "ok"]
     if lasting:
         best = min(lasting, key=lambda rate: rate.loss)
         chosen = _steady(lasting, best)
     good.append(chosen.lr)
-    return Suggestion(chosen.lr, min(good), max(good), _why(rates, chosen, best))
+    burst = [further.get(rate.lr, rate) if rate.status == "ok" else rate for rate in rates]
+    return Suggestion(chosen.lr, min(good), max(good), _why(burst, chosen, best))
 
 
 def _gain(rate: Rate) -> float:

@@ -355,4 +355,4 @@ def test_a_loss_that_is_no_number_is_named_by_every_check_that_needs_it(tmp_path
     for check in report.checks:
         assert check.status == "error"
         assert check.summary.startswith(f"the loss of target returned {returned}")
-        assert "not one number: it must return a scalar tensor" in check.summary
+        assert "it must return one number over the batch, as a tensor" in check.summary

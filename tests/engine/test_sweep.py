@@ -244,3 +244,11 @@ def test_the_time_that_is_left_goes_to_longer_trials_of_the_best_rate_and_those_
     with Session.open(path) as session:
         marked = {run.id for run in session.runs if run.info.get("longer")}
     assert marked == {trial.run for trial in result.longer}
+
+
+def test_where_no_longer_trial_learns_a_rate_that_had_none_is_suggested():
+    table = {0.0003: ("ok", 2.2), 0.001: ("ok", 2.1), 0.003: ("ok", 2.0)}
+    longer = [Trial(rate, 0, "diverged", 2.3, math.inf, 300, 1) for rate in (0.001, 0.003)]
+    suggestion = suggestion_of(trials(table), longer)
+    assert (suggestion.lr, suggestion.high) == (0.0003, 0.0003)
+    assert "0.001 and above diverge" in suggestion.why

@@ -73,7 +73,7 @@ def test_a_copy_of_a_watched_module_has_the_hooks_of_the_user_and_no_others(tmp_
 
 @pytest.mark.filterwarnings("ignore:.*deprecated")
 @pytest.mark.parametrize("copied", [False, True], ids=["the model", "a copy"])
-@pytest.mark.parametrize("made", ["script", "trace", "trace_module"])
+@pytest.mark.parametrize("made", ["script", "trace", "trace a method", "trace_module"])
 def test_torchscript_takes_a_watched_model_and_the_watch_goes_on(tmp_path, made, copied):
     model = net()
     model.register_forward_pre_hook(lambda module, inputs: None) if made != "script" else None
@@ -88,6 +88,7 @@ def test_torchscript_takes_a_watched_model_and_the_watch_goes_on(tmp_path, made,
         compiled = {
             "script": lambda: torch.jit.script(given),
             "trace": lambda: torch.jit.trace(given, example),
+            "trace a method": lambda: torch.jit.trace(given.forward, example),
             "trace_module": lambda: torch.jit.trace_module(given, {"forward": example}),
         }[made]()
         assert torch.equal(compiled(example), given(example))
@@ -98,6 +99,23 @@ def test_torchscript_takes_a_watched_model_and_the_watch_goes_on(tmp_path, made,
     with Session.open(tmp_path / "run.convdebug") as session:
         assert not session.events(kinds=["instrument-failed"])
         assert len(session.series("activation/0/mean")[0]) == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated")
+def test_a_class_that_is_scripted_while_watching_knows_the_names_around_it(tmp_path):
+    model = net()
+    with convdebug.watch(model, torch.optim.SGD(model.parameters(), lr=0.1), session=tmp_path / "run.convdebug"):
+
+        class Inner(nn.Module):
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                return x * 2
+
+        @torch.jit.script
+        def twice(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return x + y
+
+        assert torch.jit.script(Inner())(torch.ones(2)).tolist() == [2, 2]
+        assert twice(torch.ones(1), torch.ones(1)).item() == 2
 
 
 def test_torch_is_as_it_was_when_the_last_watch_is_over(tmp_path):
