@@ -24,6 +24,9 @@ EARLY_SHARE = 0.005
 TRUE_COST = 2.0
 """What a measurement costs, in multiples of what can be timed of it: caches are cold after it, hooks come and go."""
 
+TRUE_BASE = 3.0
+"""What listening costs at every step, in multiples of what can be timed of it: the rest is spread over the hooks."""
+
 LEAST_SHARE = 0.01
 """Of the budget, for each instrument, however little those before it left."""
 
@@ -186,7 +189,7 @@ class Schedule:
     def _affordable(self) -> list[int]:
         """After how many steps each may measure again: one walk, as each leaves the rest to those after it."""
         whole = self.budget * self.step_seconds
-        left = whole - self.base_seconds
+        left = whole - TRUE_BASE * self.base_seconds
         intervals = []
         for price in self.prices:
             share = max(left * price.weight, whole * LEAST_SHARE)
