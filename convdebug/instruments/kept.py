@@ -43,6 +43,8 @@ ATOMS = frozenset(
 )
 INTERNAL = frozenset(nn.Module().__dict__)
 """Attributes of every module."""
+BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""What is as wide as a number of so many bytes, and equal only where all its bits are."""
 REGISTERED = ("_parameters", "_buffers", "_modules")
 HOOKS = ("_forward_pre_hooks", "_forward_hooks")
 MISSING = object()
@@ -154,7 +156,7 @@ def _keep_registered(kept: Kept, module: nn.Module) -> None:
         if buffer is None or is_lazy(buffer) or buffer.is_inference():
             continue
         if kept.is_new(id(buffer)):
-            kept.later(_put_tensor, buffer, buffer.data, buffer.clone())
+            _keep_numbers(kept, buffer)
 
 
 def _keep_code(kept: Kept, kind: type, depth: int) -> None:
@@ -239,10 +241,26 @@ def _keep_partial(kept: Kept, partial: functools.partial[Any], depth: int, name:
 def _keep_tensor(kept: Kept, tensor: Tensor, _depth: int, name: str) -> None:
     if not _is_writable(tensor):
         return
-    kept.count(tensor.numel(), name)
-    kept.later(_put_tensor, tensor, tensor.data, tensor.detach().clone())
+    kept.count(sum(part.numel() for part in _parts_of(tensor.detach())), name)
+    _keep_numbers(kept, tensor)
     if tensor.is_leaf and tensor.grad is not None:
         kept.later(_put_gradient, tensor, tensor.grad)
+
+
+def _keep_numbers(kept: Kept, tensor: Tensor) -> None:
+    own = tensor.data
+    kept.later(_put_tensor, tensor, own, [(part, part.clone()) for part in _parts_of(own)])
+
+
+def _parts_of(tensor: Tensor) -> list[Tensor]:
+    """The tensors that hold its numbers: of a sparse one its values and where they lie."""
+    if tensor.layout == torch.sparse_coo:
+        return [tensor._values(), tensor._indices()]
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return [tensor.values(), tensor.crow_indices(), tensor.col_indices()]
+    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return [tensor.values(), tensor.ccol_indices(), tensor.row_indices()]
+    return [tensor]
 
 
 def _is_writable(tensor: Tensor) -> bool:
@@ -258,7 +276,7 @@ def _is_writable(tensor: Tensor) -> bool:
 def _keep_array(kept: Kept, values: np.ndarray, _depth: int, name: str) -> None:
     if values.flags.writeable:
         kept.count(values.size, name)
-        kept.later(np.copyto, values, values.copy())
+        kept.later(_put_array, values, values.copy())
 
 
 def _keep_generator(kept: Kept, generator: torch.Generator, _depth: int, _name: str) -> None:
@@ -460,11 +478,64 @@ def _put_deque(values: deque[Any], content: list[Any]) -> None:
         deque.extend(values, content)
 
 
-def _put_tensor(tensor: Tensor, own: Tensor, copy: Tensor) -> None:
+def _put_tensor(tensor: Tensor, own: Tensor, parts: list[tuple[Tensor, Tensor]]) -> None:
     """Through `data`: a backward pass still to come must not see a new version."""
-    if tensor.layout == torch.strided and (tensor.data_ptr() != own.data_ptr() or tensor.shape != own.shape):
+    if not lies_on(tensor, own):
         tensor.data = own
-    own.copy_(copy)
+    for part, copy in parts:
+        put_numbers(part, copy)
+
+
+def lies_on(tensor: Tensor, own: Tensor) -> bool:
+    """Whether the two share their memory and read it alike."""
+    if tensor.layout != own.layout or tensor.shape != own.shape:
+        return False
+    if tensor.layout == torch.strided:
+        return tensor.data_ptr() == own.data_ptr() and tensor.stride() == own.stride()
+    if tensor.layout == torch.sparse_coo and tensor.is_coalesced() != own.is_coalesced():
+        return False
+    ones, others = _parts_of(tensor.detach()), _parts_of(own)
+    if len(ones) == 1:
+        return True
+    return all(lies_on(one, other) for one, other in zip(ones, others, strict=True))
+
+
+def put_numbers(own: Tensor, copy: Tensor) -> None:
+    """Writes only where something differs: the memory may be mapped read-only. A device has none such, and does not
+    wait for an answer."""
+    if own.device.type != "cpu" or own.layout != torch.strided or not same_bits(own, copy):
+        own.copy_(copy)
+
+
+def same_bits(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors of one type hold the same, whatever is no number or has no sign (a CPU–GPU sync point)."""
+    ones, others = _in_bits(one), _in_bits(other)
+    return torch.equal(ones, others)
+
+
+def _in_bits(tensor: Tensor) -> Tensor:
+    if tensor.is_quantized:
+        return tensor.int_repr()
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor.resolve_conj())
+    if tensor.dtype == torch.bool:
+        return tensor
+    return tensor.resolve_neg().view(BITS[tensor.element_size()])
+
+
+def _put_array(values: np.ndarray, content: np.ndarray) -> None:
+    if not _same_array(np.asarray(values), np.asarray(content)):
+        np.copyto(values, content)
+
+
+def _same_array(values: np.ndarray, content: np.ndarray) -> bool:
+    if values.shape != content.shape or values.dtype != content.dtype:
+        return False
+    if values.dtype.hasobject:
+        return values.dtype.kind == "O" and all(map(operator.is_, values.flat, content.flat))
+    size = values.dtype.itemsize
+    kind = f"u{size}" if size in BITS else f"V{size}"
+    return values.size == 0 or size == 0 or bool((values.view(kind) == content.view(kind)).all())
 
 
 def _put_gradient(tensor: Tensor, gradient: Tensor) -> None:

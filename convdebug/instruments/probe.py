@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from .home import is_elsewhere
-from .kept import Kept, Unrepeatable
+from .kept import Kept, Unrepeatable, lies_on, put_numbers, same_bits
 from .reach import IN_PLACE
 
 MOST_WEIGHTS = 2**26
@@ -91,14 +91,14 @@ def _copies_of(kept: Kept) -> list[tuple[nn.Parameter, Tensor, Tensor]]:
 
 def _moved(weights: list[tuple[nn.Parameter, Tensor, Tensor]]) -> bool:
     """Whether any has other values or other memory than before (a CPU–GPU sync point)."""
-    return any(parameter.data_ptr() != own.data_ptr() or not torch.equal(own, copy) for parameter, own, copy in weights)
+    return any(not lies_on(parameter, own) or not same_bits(own, copy) for parameter, own, copy in weights)
 
 
 def _put_back(weights: list[tuple[nn.Parameter, Tensor, Tensor]]) -> None:
     for parameter, own, copy in weights:
-        if parameter.data_ptr() != own.data_ptr() or parameter.shape != own.shape:
+        if not lies_on(parameter, own):
             parameter.data = own
-        own.copy_(copy)
+        put_numbers(own, copy)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from torch.nn.utils import parametrizations, parametrize
 
 from convdebug import watch
 from convdebug.instruments import kept as kept_module
-from convdebug.instruments.kept import Kept, Unrepeatable
+from convdebug.instruments.kept import Kept, Unrepeatable, same_bits
 from convdebug.instruments.origin.isolation import isolated
 from convdebug.instruments.probe import unnoticed
 from convdebug_sessions import Session
@@ -399,6 +399,88 @@ def test_the_answers_are_those_of_a_model_that_was_left_alone(
             model(INPUTS)
 
     assert same(answers(run_twice), answers(lambda _model: None))
+
+
+class OfAFile(Holding):
+    """Its numbers, what is no number among them, lie in a file that only may be read."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        np.array([1.0, np.nan, -0.0, 2.0], dtype="float32").tofile(file)
+        mapped = np.memmap(file, dtype="float32", mode="r")
+        self.table = torch.from_numpy(mapped)
+        self.array = self.table.numpy()
+        self.scale = nn.Parameter(self.table[2:])
+        self.register_buffer("shift", torch.from_numpy(mapped)[:2])
+
+    def moved(self) -> float:
+        return float(self.table[0] + self.array[0] + self.shift[0] + self.scale[1].detach())
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+@pytest.mark.parametrize("around", [unnoticed, isolated])
+def test_what_is_as_it_was_is_not_written_to(
+    around: Callable[[nn.Module], AbstractContextManager[None]], tmp_path: Path
+) -> None:
+    model = OfAFile(tmp_path / "table")
+    for _ in range(3):
+        with around(model):
+            model(INPUTS)
+    assert model.table[1].isnan()
+
+
+NUMBERS = [
+    torch.tensor([1.0, math.nan, 0.0]),
+    torch.tensor([1 + 2j, 0j]),
+    torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]).t(),
+    torch.tensor([1.0, 2.0], dtype=torch.bfloat16),
+    torch.tensor([True, False]),
+    torch.tensor([1, 2]),
+    np.array([1.0, math.nan]),
+    np.array([1 + 2j]),
+    np.array([{}, None]),
+    np.array([(1, 2.0)], dtype=[("one", "i4"), ("other", "f8")]),
+]
+
+
+@pytest.mark.parametrize("numbers", NUMBERS, ids=[str(place) for place in range(len(NUMBERS))])
+def test_numbers_of_every_kind_are_put_back(numbers: Tensor | np.ndarray) -> None:
+    model = plain()
+    model.held = numbers.clone() if isinstance(numbers, Tensor) else numbers.copy()  # type: ignore[assignment]
+    with unnoticed(model):
+        if isinstance(numbers, np.ndarray):
+            model.held[...] = model.held[::-1].copy() if numbers.dtype.names is None else np.zeros(1, numbers.dtype)
+        elif numbers.dtype == torch.bool:
+            model.held.logical_not_()  # type: ignore[operator]
+        else:
+            model.held.mul_(-1)  # type: ignore[operator]
+    if isinstance(numbers, np.ndarray):
+        assert np.array_equal(model.held, numbers, equal_nan=numbers.dtype.kind == "f")
+    else:
+        assert same_bits(model.held, numbers)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr, torch.sparse_csc])
+def test_sparse_numbers_are_put_back(layout: torch.layout) -> None:
+    model, dense = plain(), torch.tensor([[0.0, 1.0], [2.0, 0.0]])
+    model.held = dense.to_sparse(layout=layout)  # type: ignore[assignment]
+    for _ in range(2):
+        with unnoticed(model):
+            model.held.mul_(-1)  # type: ignore[operator]
+            assert torch.equal(model.held.to_dense(), -dense)  # type: ignore[operator]
+        assert torch.equal(model.held.to_dense(), dense)  # type: ignore[operator]
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_a_sparse_table_counts_as_the_numbers_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = plain()
+    model.table = torch.eye(20).to_sparse()  # type: ignore[assignment]
+    monkeypatch.setattr(kept_module, "MOST_NUMBERS", 60)
+    Kept(model)
+    model.table = torch.eye(21).to_sparse()  # type: ignore[assignment]
+    with pytest.raises(Unrepeatable, match="`table`"):
+        Kept(model)
 
 
 def count() -> Iterator[int]:
