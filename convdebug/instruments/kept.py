@@ -11,6 +11,7 @@ import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from enum import Enum
+from itertools import chain
 from types import (
     BuiltinFunctionType,
     FunctionType,
@@ -33,8 +34,9 @@ from .reach import functions_of, is_foreign, is_installed, named_in, own_classes
 DEPTH = 5
 """So many objects in each other are looked into."""
 MOST_PARTS = 5000
+"""A model that holds more objects is not kept; numbers, strings and tuples of these do not count."""
 MOST_IN_ONE = 1000
-"""A container of more objects than this is not looked into; one of more tensors or arrays is not kept."""
+"""Nor is one with a container of more objects than this."""
 MOST_NUMBERS = 2**26
 """In tensors and arrays that are no weights and buffers."""
 ATOMS = frozenset(
@@ -76,7 +78,7 @@ class Kept:
         self._waiting: deque[tuple[Any, int, str]] = deque()
         self._numbers = self._parts = 0
         _keep_modules(self, model, DEPTH, "")
-        while self._waiting and self._parts < MOST_PARTS:
+        while self._waiting:
             self._look(*self._waiting.popleft())
 
     def put_back(self) -> None:
@@ -95,13 +97,13 @@ class Kept:
 
     def wait(self, value: Any, depth: int, name: str) -> None:
         """To be looked into, unless there is nothing to see."""
-        if type(value) not in ATOMS and depth:
+        kind = type(value)
+        if depth and kind not in ATOMS and not (kind is tuple and ATOMS.issuperset(map(type, value))):
             self._waiting.append((value, depth - 1, name))
 
     def wait_all(self, values: Iterable[Any], depth: int, name: str) -> None:
         for value in values:
-            if type(value) not in ATOMS and depth:
-                self._waiting.append((value, depth - 1, name))
+            self.wait(value, depth, name)
 
     def is_new(self, key: Any) -> bool:
         if key in self._seen:
@@ -118,6 +120,8 @@ class Kept:
         handler = _handler_of(type(value))
         if handler is not None and self.is_new(id(value)):
             self._parts += 1
+            if self._parts > MOST_PARTS:
+                raise Unrepeatable(f"it holds more than {MOST_PARTS} objects beside its modules, `{name}` among them")
             try:
                 handler(self, value, depth, name)
             except Unrepeatable:
@@ -342,13 +346,19 @@ def _keep_tuple(kept: Kept, values: tuple[Any, ...], depth: int, name: str) -> N
 
 
 def _keep_parts(kept: Kept, values: Iterable[Any], depth: int, name: str) -> None:
-    if set(map(type, values)) <= ATOMS:
+    kinds = set(map(type, values)) - ATOMS
+    if tuple in kinds and ATOMS.issuperset(
+        map(type, chain.from_iterable(each for each in values if type(each) is tuple))
+    ):
+        kinds.remove(tuple)
+    kinds = {kind for kind in kinds if _handler_of(kind) is not None}
+    if not kinds or not depth:
         return
-    parts = [value for value in values if type(value) not in ATOMS]
-    if len(parts) <= MOST_IN_ONE:
-        kept.wait_all(parts, depth, name)
-    elif any(isinstance(part, Tensor | np.ndarray) for part in parts):
-        raise Unrepeatable(f"`{name}` holds more than {MOST_IN_ONE} tensors")
+    parts = [value for value in values if type(value) in kinds]
+    if len(parts) > MOST_IN_ONE:
+        what = "tensors" if any(isinstance(part, Tensor | np.ndarray) for part in parts) else "objects"
+        raise Unrepeatable(f"`{name}` holds more than {MOST_IN_ONE} {what}")
+    kept.wait_all(parts, depth, name)
 
 
 # objects

@@ -548,6 +548,36 @@ def test_more_numbers_than_are_to_be_copied_are_left_where_they_are(monkeypatch:
         Kept(ForgottenBuffer())
 
 
+HELD = [
+    ([Meter() for _ in range(1001)], "`held` holds more than 1000 objects"),
+    ([[Meter()] * 2 for _ in range(1001)], "`held` holds more than 1000 objects"),
+    ([[{"n": 0} for _ in range(900)] for _ in range(6)], "more than 5000 objects"),
+    ({n: torch.zeros(1) for n in range(1001)}, "`held` holds more than 1000 tensors"),
+]
+
+
+@pytest.mark.parametrize(("held", "why"), HELD, ids=["objects", "lists", "dicts", "tensors"])
+def test_a_model_that_holds_more_than_is_looked_into_is_not_run_once_more(held: object, why: str) -> None:
+    model = plain()
+    model.held = held  # type: ignore[assignment]
+    with pytest.raises(Unrepeatable, match=why), unnoticed(model):
+        raise AssertionError("it was run")
+
+
+@pytest.mark.parametrize("held", [1, "one", (1, "one"), np.float64(1), torch.float32], ids=str)
+def test_however_much_does_not_change_may_be_held(held: object) -> None:
+    model = plain()
+    model.held = [held] * 100_000  # type: ignore[assignment]
+    with unnoticed(model):
+        model.held.append(held)  # type: ignore[operator, union-attr]
+    assert len(model.held) == 100_000  # type: ignore[arg-type]
+
+
+def test_a_deep_network_is_not_too_many_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_module, "MOST_PARTS", 250)
+    Kept(nn.Sequential(*(nn.Conv2d(1, 1, 1) for _ in range(200))))
+
+
 def test_what_the_training_gave_is_not_written_to_by_a_pass_of_ours(tmp_path: Path) -> None:
     class Halves(nn.Module):
         def __init__(self) -> None:
