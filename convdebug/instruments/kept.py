@@ -29,7 +29,18 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from .hook import Hook
-from .reach import functions_of, is_foreign, is_installed, named_in, own_classes
+from .reach import (
+    IN_PLACE,
+    Named,
+    Reached,
+    functions_of,
+    functions_through,
+    is_foreign,
+    is_installed,
+    module_of,
+    named_in,
+    own_classes,
+)
 
 DEPTH = 5
 """So many objects in each other are looked into."""
@@ -49,6 +60,7 @@ BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """What is as wide as a number of so many bytes, and equal only where all its bits are."""
 REGISTERED = ("_parameters", "_buffers", "_modules")
 HOOKS = ("_forward_pre_hooks", "_forward_hooks")
+METHODS = FunctionType | functools._lru_cache_wrapper | property | staticmethod | classmethod | MemberDescriptorType
 MISSING = object()
 Handler = Callable[["Kept", Any, int, str], None]
 
@@ -72,6 +84,8 @@ class Kept:
         self.modules: list[nn.Module] = []
         self.names: set[str] = set()
         """Names of attributes in the code that a pass runs, other than torch's."""
+        self.names_in_place: set[str] = set()
+        """Those in functions that hold a `x[0] = y` or a `x += y`."""
         self._registered = registered
         self._undo: list[tuple[Any, ...]] = []
         self._seen: set[Any] = set()
@@ -110,6 +124,18 @@ class Kept:
             return False
         self._seen.add(key)
         return True
+
+    def run(self, functions: Iterable[Reached], depth: int) -> None:
+        """A pass may run these."""
+        for function in functions:
+            if isinstance(function, FunctionType):
+                self.learn(named_in(function.__code__))
+            self.wait(function, depth, getattr(function, "__name__", "?"))
+
+    def learn(self, named: Named) -> None:
+        self.names |= named.attributes
+        if IN_PLACE in named.attributes:
+            self.names_in_place |= named.attributes
 
     def count(self, numbers: int, name: str) -> None:
         self._numbers += numbers
@@ -169,9 +195,7 @@ def _keep_code(kept: Kept, kind: type, depth: int) -> None:
         return
     for each in own_classes(kind):
         _keep_class(kept, each, depth, each.__name__)
-    for function in functions_of(kind):
-        kept.names |= named_in(function.__code__).attributes
-        kept.wait(function, depth, function.__name__)
+    kept.run(functions_of(kind), depth)
 
 
 def _keep_class(kept: Kept, kind: type, depth: int, _name: str) -> None:
@@ -180,7 +204,7 @@ def _keep_class(kept: Kept, kind: type, depth: int, _name: str) -> None:
     own = {name: value for name, value in vars(kind).items() if not name.startswith("__")}
     kept.later(_put_class, kind, own)
     for name, value in own.items():
-        if not isinstance(value, FunctionType | property | staticmethod | classmethod | MemberDescriptorType):
+        if not isinstance(value, METHODS):
             kept.wait(value, depth, f"{kind.__name__}.{name}")
 
 
@@ -193,11 +217,15 @@ def _keep_function(kept: Kept, function: FunctionType, depth: int, name: str) ->
         kept.wait(getattr(function, "__wrapped__", None), depth + 1, name)
         return
     named = named_in(code)
-    kept.names |= named.attributes
+    kept.learn(named)
     if is_installed(code.co_filename):
         return
     for each in named.globals:
-        _keep_global(kept, function.__globals__, each, named.attributes, depth)
+        _keep_global(kept, function.__globals__, each, named, depth)
+    for each in named.imported:
+        module = module_of(each, function.__globals__)
+        if module is not None:
+            _keep_space(kept, module, named, depth)
     for place, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
         if kept.is_new(id(cell)):
             content = _content_of(cell)
@@ -209,17 +237,26 @@ def _keep_function(kept: Kept, function: FunctionType, depth: int, name: str) ->
         _keep_dict(kept, function.__dict__, depth, name)
 
 
-def _keep_global(kept: Kept, scope: dict[str, Any], name: str, attributes: frozenset[str], depth: int) -> None:
+def _keep_global(kept: Kept, scope: dict[str, Any], name: str, named: Named, depth: int) -> None:
     value = scope.get(name, MISSING)
     if isinstance(value, ModuleType):
-        space = vars(value)
-        if not is_foreign(value.__name__) and not is_installed(getattr(value, "__file__", None) or ""):
-            for each in attributes & space.keys():
-                if not isinstance(space[each], ModuleType):
-                    _keep_global(kept, space, each, attributes, depth)
-    elif kept.is_new((id(scope), name)):
+        _keep_space(kept, value, named, depth)
+        return
+    if isinstance(value, type) and own_classes(value)[:1] == (value,):
+        kept.run(functions_through(value, named, name), depth)
+    if kept.is_new((id(scope), name)):
         kept.later(_put_name, scope, name, value)
         kept.wait(value, depth, name)
+
+
+def _keep_space(kept: Kept, module: ModuleType, named: Named, depth: int) -> None:
+    """What code names of a module that it imports."""
+    space = vars(module)
+    if is_foreign(module.__name__) or is_installed(getattr(module, "__file__", None) or ""):
+        return
+    if kept.is_new((id(module), named.attributes)):
+        for each in named.attributes & space.keys():
+            _keep_global(kept, space, each, named, depth)
 
 
 def _content_of(cell: Any) -> Any:
@@ -398,6 +435,13 @@ def _keep_file(_kept: Kept, file: io.IOBase, _depth: int, name: str) -> None:
         raise Unrepeatable(f"`{name}` is a file that a pass may read on in")
 
 
+def _keep_remembered(_kept: Kept, function: Any, _depth: int, name: str) -> None:
+    inner = getattr(function, "__wrapped__", None)
+    code = getattr(inner, "__code__", None)
+    if code is None or not (is_foreign(str(inner.__module__)) or is_installed(code.co_filename)):
+        raise Unrepeatable(f"`{name}` remembers its results (`functools.cache`), which nothing puts back")
+
+
 def _cannot(_kept: Kept, value: Any, _depth: int, name: str) -> None:
     kind = type(value).__name__
     raise Unrepeatable(f"`{name}` is an iterator ({kind}), which a pass may draw on and nothing puts back")
@@ -419,6 +463,7 @@ HANDLERS: tuple[tuple[type | tuple[type, ...], Handler | None], ...] = (
     ((bytearray, array.array), _keep_bytes),
     (tuple, _keep_tuple),
     (FunctionType, _keep_function),
+    (functools._lru_cache_wrapper, _keep_remembered),
     ((MethodType, BuiltinFunctionType, MethodWrapperType), _keep_method),
     (functools.partial, _keep_partial),
     (type, _keep_class),

@@ -6,21 +6,24 @@ import functools
 import itertools
 import math
 import random
+import sys
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call, grad, jacrev, vmap
 from torch.nn.utils import parametrizations, parametrize
 
 from convdebug import watch
 from convdebug.instruments import kept as kept_module
+from convdebug.instruments import probe
 from convdebug.instruments.kept import Kept, Unrepeatable, same_bits
 from convdebug.instruments.origin.isolation import isolated
 from convdebug.instruments.probe import unnoticed
@@ -351,6 +354,75 @@ def with_dropout(layer: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Dropout(0.6), layer)
 
 
+class Helper:
+    @staticmethod
+    def passed() -> float:
+        global PASSES
+        PASSES += 1
+        return PASSES
+
+    @classmethod
+    def passed_as_well(cls) -> float:
+        return cls.passed()
+
+
+class CountsPasses(Holding):
+    def __init__(self) -> None:
+        global PASSES
+        super().__init__()
+        PASSES = another_module.passes = 0
+
+
+class NamesAClass(CountsPasses):
+    def moved(self) -> float:
+        return Helper.passed() if len(self.net) == 1 else Helper.passed_as_well()
+
+
+class Made:
+    def __init__(self) -> None:
+        self.number = Helper.passed()
+
+
+class MakesAnObject(CountsPasses):
+    def moved(self) -> float:
+        return Made().number
+
+
+class OwnFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return x * Helper.passed()
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return gradient
+
+
+class CallsItsFunction(CountsPasses):
+    def forward(self, x: Tensor) -> Tensor:
+        return OwnFunction.apply(self.net(x))  # type: ignore[no-any-return, no-untyped-call]
+
+
+another_module = ModuleType("another_module")
+exec("passes = 0\ndef passed():\n    global passes\n    passes += 1\n    return passes\n", vars(another_module))
+sys.modules["another_module"] = another_module
+
+
+class ImportsInside(CountsPasses):
+    def moved(self) -> float:
+        import another_module
+
+        another_module.passes += 1
+        return float(another_module.passes)
+
+
+class ImportsAFunction(CountsPasses):
+    def moved(self) -> float:
+        from another_module import passed
+
+        return float(passed())
+
+
 MOVING = [
     *(NumpyGenerator, LegacyNumpy, BoundDraw, PythonRandom, TorchGenerator, ForgottenBuffer, SwappedData, AnArray),
     *(
@@ -366,6 +438,7 @@ MOVING = [
         InAClosure,
         ADefault,
     ),
+    *(NamesAClass, MakesAnObject, CallsItsFunction, ImportsInside, ImportsAFunction),
     with_a_hook,
 ]
 
@@ -509,6 +582,84 @@ def test_a_model_that_draws_on_an_iterator_is_not_run_once_more(moves: Callable[
         assert session.series("train/loss")[0].size == STEPS
 
 
+class Remembers(Holding):
+    @functools.cache  # noqa: B019
+    def scaled(self, factor: int) -> Tensor:
+        return self.net[1].bias * factor
+
+    @functools.lru_cache  # noqa: B019
+    def never_called(self) -> float:
+        return 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x) * self.scaled(2).sum()
+
+
+class HoldsWhatRemembers(Holding):
+    def __init__(self) -> None:
+        super().__init__()
+        self.moved = functools.lru_cache(lambda: 1.0)  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("make", [Remembers, HoldsWhatRemembers])
+def test_a_model_that_remembers_what_it_computed_is_not_run_once_more(make: Callable[[], nn.Module]) -> None:
+    model = make()
+    with pytest.raises(Unrepeatable, match="remembers its results"), unnoticed(model):
+        raise AssertionError("it was run")
+    model(INPUTS).sum().backward()
+
+
+class HasAnUnusedCache(Holding):
+    @functools.cache  # noqa: B019
+    def never_called(self) -> float:
+        return 0.0
+
+
+def test_a_cache_that_no_pass_fills_is_no_obstacle() -> None:
+    Kept(HasAnUnusedCache())
+
+
+class AddsInPlace(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = plain()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.clone()
+        x += 1
+        x[0] = 0
+        return self.net(x)
+
+
+class AddsToAWeight(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.scales = plain(), nn.ParameterList([torch.ones(1)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.scales[0] += 1
+        return self.net(x)
+
+
+def test_weights_are_copied_where_code_that_names_them_writes_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[nn.Module] = []
+    copies_of = probe._copies_of
+
+    def listened(kept: Kept) -> list[tuple[nn.Parameter, Tensor, Tensor]]:
+        copied.append(kept.modules[0])
+        return copies_of(kept)
+
+    monkeypatch.setattr(probe, "_copies_of", listened)
+    adds, moves = AddsInPlace(), AddsToAWeight()
+    for _ in range(3):
+        for model in (adds, moves):
+            with unnoticed(model):
+                model(INPUTS)
+    assert copied.count(adds) == 1  # at first, to see whether any moves
+    assert copied.count(moves) == 3
+    assert moves.scales[0] == 1
+
+
 class DividesByNothing(CannotBePutBack):
     """At its fifth pass."""
 
@@ -625,8 +776,16 @@ def of_models(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]
     return {name: gradient.mean(0) for name, gradient in vmap(grad(loss))(two).items()}
 
 
-@pytest.mark.parametrize("gradients", [of_samples, of_models])
-def test_a_training_on_mapped_gradients_is_recorded_and_left_alone(
+def of_all(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return grad(lambda weights: F.cross_entropy(functional_call(model, weights, (INPUTS,)), LABELS))(weights)
+
+
+def by_jacrev(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return jacrev(lambda weights: F.cross_entropy(functional_call(model, weights, (INPUTS,)), LABELS))(weights)
+
+
+@pytest.mark.parametrize("gradients", [of_samples, of_models, of_all, by_jacrev])
+def test_a_training_on_gradients_of_functions_is_recorded_and_left_alone(
     gradients: Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]], tmp_path: Path
 ) -> None:
     def train(session: Path | None) -> list[Tensor]:
