@@ -58,6 +58,7 @@ INTERNAL = frozenset(nn.Module().__dict__)
 """Attributes of every module."""
 BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """What is as wide as a number of so many bytes, and equal only where all its bits are."""
+COUNTING = frozenset({*BITS.values(), torch.int8, torch.bool})
 REGISTERED = ("_parameters", "_buffers", "_modules")
 HOOKS = ("_forward_pre_hooks", "_forward_hooks")
 METHODS = FunctionType | functools._lru_cache_wrapper | property | staticmethod | classmethod | MemberDescriptorType
@@ -564,18 +565,19 @@ def put_numbers(own: Tensor, copy: Tensor) -> None:
 
 def same_bits(one: Tensor, other: Tensor) -> bool:
     """Whether two tensors of one type hold the same, whatever is no number or has no sign (a CPU–GPU sync point)."""
-    ones, others = _in_bits(one), _in_bits(other)
-    return torch.equal(ones, others)
+    return torch.equal(_in_bits(one), _in_bits(other))
 
 
 def _in_bits(tensor: Tensor) -> Tensor:
+    if tensor.dtype in COUNTING:
+        return tensor
     if tensor.is_quantized:
         return tensor.int_repr()
     if tensor.is_complex():
         tensor = torch.view_as_real(tensor.resolve_conj())
-    if tensor.dtype == torch.bool:
-        return tensor
-    return tensor.resolve_neg().view(BITS[tensor.element_size()])
+    if tensor.is_neg():
+        tensor = tensor.resolve_neg()
+    return tensor.view(BITS[tensor.itemsize])
 
 
 def _put_array(values: np.ndarray, content: np.ndarray) -> None:
