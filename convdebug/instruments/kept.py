@@ -11,6 +11,7 @@ import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from enum import Enum
+from itertools import chain
 from types import (
     BuiltinFunctionType,
     FunctionType,
@@ -28,13 +29,25 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from .hook import Hook
-from .reach import functions_of, is_foreign, is_installed, named_in, own_classes
+from .reach import (
+    IN_PLACE,
+    Named,
+    Reached,
+    functions_of,
+    functions_through,
+    is_foreign,
+    is_installed,
+    module_of,
+    named_in,
+    own_classes,
+)
 
 DEPTH = 5
 """So many objects in each other are looked into."""
 MOST_PARTS = 5000
+"""A model that holds more objects is not kept; numbers, strings and tuples of these do not count."""
 MOST_IN_ONE = 1000
-"""A container of more objects than this is not looked into; one of more tensors or arrays is not kept."""
+"""Nor is one with a container of more objects than this."""
 MOST_NUMBERS = 2**26
 """In tensors and arrays that are no weights and buffers."""
 ATOMS = frozenset(
@@ -43,8 +56,12 @@ ATOMS = frozenset(
 )
 INTERNAL = frozenset(nn.Module().__dict__)
 """Attributes of every module."""
+BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""What is as wide as a number of so many bytes, and equal only where all its bits are."""
+COUNTING = frozenset({*BITS.values(), torch.int8, torch.bool})
 REGISTERED = ("_parameters", "_buffers", "_modules")
 HOOKS = ("_forward_pre_hooks", "_forward_hooks")
+METHODS = FunctionType | functools._lru_cache_wrapper | property | staticmethod | classmethod | MemberDescriptorType
 MISSING = object()
 Handler = Callable[["Kept", Any, int, str], None]
 
@@ -68,13 +85,15 @@ class Kept:
         self.modules: list[nn.Module] = []
         self.names: set[str] = set()
         """Names of attributes in the code that a pass runs, other than torch's."""
+        self.names_in_place: set[str] = set()
+        """Those in functions that hold a `x[0] = y` or a `x += y`."""
         self._registered = registered
         self._undo: list[tuple[Any, ...]] = []
         self._seen: set[Any] = set()
         self._waiting: deque[tuple[Any, int, str]] = deque()
         self._numbers = self._parts = 0
         _keep_modules(self, model, DEPTH, "")
-        while self._waiting and self._parts < MOST_PARTS:
+        while self._waiting:
             self._look(*self._waiting.popleft())
 
     def put_back(self) -> None:
@@ -93,19 +112,31 @@ class Kept:
 
     def wait(self, value: Any, depth: int, name: str) -> None:
         """To be looked into, unless there is nothing to see."""
-        if type(value) not in ATOMS and depth:
+        kind = type(value)
+        if depth and kind not in ATOMS and not (kind is tuple and ATOMS.issuperset(map(type, value))):
             self._waiting.append((value, depth - 1, name))
 
     def wait_all(self, values: Iterable[Any], depth: int, name: str) -> None:
         for value in values:
-            if type(value) not in ATOMS and depth:
-                self._waiting.append((value, depth - 1, name))
+            self.wait(value, depth, name)
 
     def is_new(self, key: Any) -> bool:
         if key in self._seen:
             return False
         self._seen.add(key)
         return True
+
+    def run(self, functions: Iterable[Reached], depth: int) -> None:
+        """A pass may run these."""
+        for function in functions:
+            if isinstance(function, FunctionType):
+                self.learn(named_in(function.__code__))
+            self.wait(function, depth, getattr(function, "__name__", "?"))
+
+    def learn(self, named: Named) -> None:
+        self.names |= named.attributes
+        if IN_PLACE in named.attributes:
+            self.names_in_place |= named.attributes
 
     def count(self, numbers: int, name: str) -> None:
         self._numbers += numbers
@@ -116,6 +147,8 @@ class Kept:
         handler = _handler_of(type(value))
         if handler is not None and self.is_new(id(value)):
             self._parts += 1
+            if self._parts > MOST_PARTS:
+                raise Unrepeatable(f"it holds more than {MOST_PARTS} objects beside its modules, `{name}` among them")
             try:
                 handler(self, value, depth, name)
             except Unrepeatable:
@@ -154,7 +187,7 @@ def _keep_registered(kept: Kept, module: nn.Module) -> None:
         if buffer is None or is_lazy(buffer) or buffer.is_inference():
             continue
         if kept.is_new(id(buffer)):
-            kept.later(_put_tensor, buffer, buffer.data, buffer.clone())
+            _keep_numbers(kept, buffer)
 
 
 def _keep_code(kept: Kept, kind: type, depth: int) -> None:
@@ -163,9 +196,7 @@ def _keep_code(kept: Kept, kind: type, depth: int) -> None:
         return
     for each in own_classes(kind):
         _keep_class(kept, each, depth, each.__name__)
-    for function in functions_of(kind):
-        kept.names |= named_in(function.__code__).attributes
-        kept.wait(function, depth, function.__name__)
+    kept.run(functions_of(kind), depth)
 
 
 def _keep_class(kept: Kept, kind: type, depth: int, _name: str) -> None:
@@ -174,7 +205,7 @@ def _keep_class(kept: Kept, kind: type, depth: int, _name: str) -> None:
     own = {name: value for name, value in vars(kind).items() if not name.startswith("__")}
     kept.later(_put_class, kind, own)
     for name, value in own.items():
-        if not isinstance(value, FunctionType | property | staticmethod | classmethod | MemberDescriptorType):
+        if not isinstance(value, METHODS):
             kept.wait(value, depth, f"{kind.__name__}.{name}")
 
 
@@ -187,11 +218,15 @@ def _keep_function(kept: Kept, function: FunctionType, depth: int, name: str) ->
         kept.wait(getattr(function, "__wrapped__", None), depth + 1, name)
         return
     named = named_in(code)
-    kept.names |= named.attributes
+    kept.learn(named)
     if is_installed(code.co_filename):
         return
     for each in named.globals:
-        _keep_global(kept, function.__globals__, each, named.attributes, depth)
+        _keep_global(kept, function.__globals__, each, named, depth)
+    for each in named.imported:
+        module = module_of(each, function.__globals__)
+        if module is not None:
+            _keep_space(kept, module, named, depth)
     for place, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
         if kept.is_new(id(cell)):
             content = _content_of(cell)
@@ -203,17 +238,26 @@ def _keep_function(kept: Kept, function: FunctionType, depth: int, name: str) ->
         _keep_dict(kept, function.__dict__, depth, name)
 
 
-def _keep_global(kept: Kept, scope: dict[str, Any], name: str, attributes: frozenset[str], depth: int) -> None:
+def _keep_global(kept: Kept, scope: dict[str, Any], name: str, named: Named, depth: int) -> None:
     value = scope.get(name, MISSING)
     if isinstance(value, ModuleType):
-        space = vars(value)
-        if not is_foreign(value.__name__) and not is_installed(getattr(value, "__file__", None) or ""):
-            for each in attributes & space.keys():
-                if not isinstance(space[each], ModuleType):
-                    _keep_global(kept, space, each, attributes, depth)
-    elif kept.is_new((id(scope), name)):
+        _keep_space(kept, value, named, depth)
+        return
+    if isinstance(value, type) and own_classes(value)[:1] == (value,):
+        kept.run(functions_through(value, named, name), depth)
+    if kept.is_new((id(scope), name)):
         kept.later(_put_name, scope, name, value)
         kept.wait(value, depth, name)
+
+
+def _keep_space(kept: Kept, module: ModuleType, named: Named, depth: int) -> None:
+    """What code names of a module that it imports."""
+    space = vars(module)
+    if is_foreign(module.__name__) or is_installed(getattr(module, "__file__", None) or ""):
+        return
+    if kept.is_new((id(module), named.attributes)):
+        for each in named.attributes & space.keys():
+            _keep_global(kept, space, each, named, depth)
 
 
 def _content_of(cell: Any) -> Any:
@@ -239,10 +283,26 @@ def _keep_partial(kept: Kept, partial: functools.partial[Any], depth: int, name:
 def _keep_tensor(kept: Kept, tensor: Tensor, _depth: int, name: str) -> None:
     if not _is_writable(tensor):
         return
-    kept.count(tensor.numel(), name)
-    kept.later(_put_tensor, tensor, tensor.data, tensor.detach().clone())
+    kept.count(sum(part.numel() for part in _parts_of(tensor.detach())), name)
+    _keep_numbers(kept, tensor)
     if tensor.is_leaf and tensor.grad is not None:
         kept.later(_put_gradient, tensor, tensor.grad)
+
+
+def _keep_numbers(kept: Kept, tensor: Tensor) -> None:
+    own = tensor.data
+    kept.later(_put_tensor, tensor, own, [(part, part.clone()) for part in _parts_of(own)])
+
+
+def _parts_of(tensor: Tensor) -> list[Tensor]:
+    """The tensors that hold its numbers: of a sparse one its values and where they lie."""
+    if tensor.layout == torch.sparse_coo:
+        return [tensor._values(), tensor._indices()]
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return [tensor.values(), tensor.crow_indices(), tensor.col_indices()]
+    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return [tensor.values(), tensor.ccol_indices(), tensor.row_indices()]
+    return [tensor]
 
 
 def _is_writable(tensor: Tensor) -> bool:
@@ -258,7 +318,7 @@ def _is_writable(tensor: Tensor) -> bool:
 def _keep_array(kept: Kept, values: np.ndarray, _depth: int, name: str) -> None:
     if values.flags.writeable:
         kept.count(values.size, name)
-        kept.later(np.copyto, values, values.copy())
+        kept.later(_put_array, values, values.copy())
 
 
 def _keep_generator(kept: Kept, generator: torch.Generator, _depth: int, _name: str) -> None:
@@ -324,13 +384,19 @@ def _keep_tuple(kept: Kept, values: tuple[Any, ...], depth: int, name: str) -> N
 
 
 def _keep_parts(kept: Kept, values: Iterable[Any], depth: int, name: str) -> None:
-    if set(map(type, values)) <= ATOMS:
+    kinds = set(map(type, values)) - ATOMS
+    if tuple in kinds and ATOMS.issuperset(
+        map(type, chain.from_iterable(each for each in values if type(each) is tuple))
+    ):
+        kinds.remove(tuple)
+    kinds = {kind for kind in kinds if _handler_of(kind) is not None}
+    if not kinds or not depth:
         return
-    parts = [value for value in values if type(value) not in ATOMS]
-    if len(parts) <= MOST_IN_ONE:
-        kept.wait_all(parts, depth, name)
-    elif any(isinstance(part, Tensor | np.ndarray) for part in parts):
-        raise Unrepeatable(f"`{name}` holds more than {MOST_IN_ONE} tensors")
+    parts = [value for value in values if type(value) in kinds]
+    if len(parts) > MOST_IN_ONE:
+        what = "tensors" if any(isinstance(part, Tensor | np.ndarray) for part in parts) else "objects"
+        raise Unrepeatable(f"`{name}` holds more than {MOST_IN_ONE} {what}")
+    kept.wait_all(parts, depth, name)
 
 
 # objects
@@ -370,6 +436,13 @@ def _keep_file(_kept: Kept, file: io.IOBase, _depth: int, name: str) -> None:
         raise Unrepeatable(f"`{name}` is a file that a pass may read on in")
 
 
+def _keep_remembered(_kept: Kept, function: Any, _depth: int, name: str) -> None:
+    inner = getattr(function, "__wrapped__", None)
+    code = getattr(inner, "__code__", None)
+    if code is None or not (is_foreign(str(inner.__module__)) or is_installed(code.co_filename)):
+        raise Unrepeatable(f"`{name}` remembers its results (`functools.cache`), which nothing puts back")
+
+
 def _cannot(_kept: Kept, value: Any, _depth: int, name: str) -> None:
     kind = type(value).__name__
     raise Unrepeatable(f"`{name}` is an iterator ({kind}), which a pass may draw on and nothing puts back")
@@ -391,6 +464,7 @@ HANDLERS: tuple[tuple[type | tuple[type, ...], Handler | None], ...] = (
     ((bytearray, array.array), _keep_bytes),
     (tuple, _keep_tuple),
     (FunctionType, _keep_function),
+    (functools._lru_cache_wrapper, _keep_remembered),
     ((MethodType, BuiltinFunctionType, MethodWrapperType), _keep_method),
     (functools.partial, _keep_partial),
     (type, _keep_class),
@@ -460,11 +534,65 @@ def _put_deque(values: deque[Any], content: list[Any]) -> None:
         deque.extend(values, content)
 
 
-def _put_tensor(tensor: Tensor, own: Tensor, copy: Tensor) -> None:
+def _put_tensor(tensor: Tensor, own: Tensor, parts: list[tuple[Tensor, Tensor]]) -> None:
     """Through `data`: a backward pass still to come must not see a new version."""
-    if tensor.layout == torch.strided and (tensor.data_ptr() != own.data_ptr() or tensor.shape != own.shape):
+    if not lies_on(tensor, own):
         tensor.data = own
-    own.copy_(copy)
+    for part, copy in parts:
+        put_numbers(part, copy)
+
+
+def lies_on(tensor: Tensor, own: Tensor) -> bool:
+    """Whether the two share their memory and read it alike."""
+    if tensor.layout != own.layout or tensor.shape != own.shape:
+        return False
+    if tensor.layout == torch.strided:
+        return tensor.data_ptr() == own.data_ptr() and tensor.stride() == own.stride()
+    if tensor.layout == torch.sparse_coo and tensor.is_coalesced() != own.is_coalesced():
+        return False
+    ones, others = _parts_of(tensor.detach()), _parts_of(own)
+    if len(ones) == 1:
+        return True
+    return all(lies_on(one, other) for one, other in zip(ones, others, strict=True))
+
+
+def put_numbers(own: Tensor, copy: Tensor) -> None:
+    """Writes only where something differs: the memory may be mapped read-only. A device has none such, and does not
+    wait for an answer."""
+    if own.device.type != "cpu" or own.layout != torch.strided or not same_bits(own, copy):
+        own.copy_(copy)
+
+
+def same_bits(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors of one type hold the same, whatever is no number or has no sign (a CPU–GPU sync point)."""
+    return torch.equal(_in_bits(one), _in_bits(other))
+
+
+def _in_bits(tensor: Tensor) -> Tensor:
+    if tensor.dtype in COUNTING:
+        return tensor
+    if tensor.is_quantized:
+        return tensor.int_repr()
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor.resolve_conj())
+    if tensor.is_neg():
+        tensor = tensor.resolve_neg()
+    return tensor.view(BITS[tensor.itemsize])
+
+
+def _put_array(values: np.ndarray, content: np.ndarray) -> None:
+    if not _same_array(np.asarray(values), np.asarray(content)):
+        np.copyto(values, content)
+
+
+def _same_array(values: np.ndarray, content: np.ndarray) -> bool:
+    if values.shape != content.shape or values.dtype != content.dtype:
+        return False
+    if values.dtype.hasobject:
+        return values.dtype.kind == "O" and all(map(operator.is_, values.flat, content.flat))
+    size = values.dtype.itemsize
+    kind = f"u{size}" if size in BITS else f"V{size}"
+    return values.size == 0 or size == 0 or bool((values.view(kind) == content.view(kind)).all())
 
 
 def _put_gradient(tensor: Tensor, gradient: Tensor) -> None:

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from .home import is_elsewhere
-from .kept import Kept, Unrepeatable
-from .reach import IN_PLACE
+from .kept import Kept, Unrepeatable, lies_on, put_numbers, same_bits
 
 MOST_WEIGHTS = 2**26
+HOLDING = frozenset({"parameters", "named_parameters", "_parameters", "state_dict"})
+"""What weights are taken from in code that does not name them."""
 WRITING = frozenset({"data", "renorm", "load_state_dict", "vector_to_parameters", "update_parameters"})
 _leave_weights: dict[bool, weakref.WeakSet[nn.Module]] = {True: weakref.WeakSet(), False: weakref.WeakSet()}
 """Models whose pass, in evaluation mode or in their own, was seen to leave their weights alone."""
@@ -51,12 +52,12 @@ def probing() -> _Probing:
 def unnoticed(model: nn.Module, evaluation: bool = False) -> Iterator[None]:
     """Inside, gradients are off and, if asked for, the model is in evaluation mode; afterwards nothing has changed.
 
-    Raises `Unrepeatable`, before anything is run, where that cannot be held. Weights are copied where the code names
-    anything that may move them, and the first time in each mode, to see whether they move.
+    Raises `Unrepeatable`, before anything is run, where that cannot be held. Weights are copied where the code may
+    move them by what it names, and the first time in each mode, to see whether they move.
     """
     kept = Kept(model)
     trusted = model in _leave_weights[evaluation]
-    weights = [] if trusted and IN_PLACE not in kept.names and not writes(kept.names) else _copies_of(kept)
+    weights = [] if trusted and not _may_write(kept) else _copies_of(kept)
     with torch.no_grad(), probing(), same_random_state(), caches_aside():
         try:
             if evaluation:
@@ -75,6 +76,21 @@ def writes(names: Iterable[str]) -> bool:
     return any(name in WRITING or (name.endswith("_") and not name.startswith("_")) for name in names)
 
 
+def _may_write(kept: Kept) -> bool:
+    """Whether the code may write to weights: by a method, or in place in a function that names one."""
+    return writes(kept.names) or not kept.names_in_place.isdisjoint(HOLDING | _names_of_weights(kept))
+
+
+def _names_of_weights(kept: Kept) -> set[str]:
+    names: set[str] = set()
+    for module in kept.modules:
+        names.update(module._parameters)
+        for name, child in module._modules.items():
+            if isinstance(child, nn.ParameterList | nn.ParameterDict):
+                names.add(name)
+    return names
+
+
 def _copies_of(kept: Kept) -> list[tuple[nn.Parameter, Tensor, Tensor]]:
     parameters = {
         id(each): each
@@ -91,14 +107,14 @@ def _copies_of(kept: Kept) -> list[tuple[nn.Parameter, Tensor, Tensor]]:
 
 def _moved(weights: list[tuple[nn.Parameter, Tensor, Tensor]]) -> bool:
     """Whether any has other values or other memory than before (a CPU–GPU sync point)."""
-    return any(parameter.data_ptr() != own.data_ptr() or not torch.equal(own, copy) for parameter, own, copy in weights)
+    return any(not lies_on(parameter, own) or not same_bits(own, copy) for parameter, own, copy in weights)
 
 
 def _put_back(weights: list[tuple[nn.Parameter, Tensor, Tensor]]) -> None:
     for parameter, own, copy in weights:
-        if parameter.data_ptr() != own.data_ptr() or parameter.shape != own.shape:
+        if not lies_on(parameter, own):
             parameter.data = own
-        own.copy_(copy)
+        put_numbers(own, copy)
 
 
 @contextmanager

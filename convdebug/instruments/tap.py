@@ -13,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from .anatomy import FUNCTIONS, RECTIFIERS, Layer, first_tensor, layer_of, measured_modules, unit_axis
 from .hook import Hook
-from .mapped import is_mapped
+from .mapped import transform
 from .sampling import Samples
 
 MOST_CALLS = 64
@@ -148,7 +148,8 @@ class Tap:
             self._listener = None
 
     def _is_open(self) -> bool:
-        return not self._complete and torch.is_grad_enabled() == self.wants_gradients and not is_mapped()
+        """Not inside a transform of `torch.func`: what is computed there cannot be copied to a tensor from outside."""
+        return not self._complete and torch.is_grad_enabled() == self.wants_gradients and transform() is None
 
     def _see_module(self, name: str, module: nn.Module, output: Any) -> None:
         tensor = first_tensor(output)

@@ -6,22 +6,25 @@ import functools
 import itertools
 import math
 import random
+import sys
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call, grad, jacrev, vmap
 from torch.nn.utils import parametrizations, parametrize
 
 from convdebug import watch
 from convdebug.instruments import kept as kept_module
-from convdebug.instruments.kept import Kept, Unrepeatable
+from convdebug.instruments import probe
+from convdebug.instruments.kept import Kept, Unrepeatable, same_bits
 from convdebug.instruments.origin.isolation import isolated
 from convdebug.instruments.probe import unnoticed
 from convdebug_sessions import Session
@@ -351,6 +354,75 @@ def with_dropout(layer: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Dropout(0.6), layer)
 
 
+class Helper:
+    @staticmethod
+    def passed() -> float:
+        global PASSES
+        PASSES += 1
+        return PASSES
+
+    @classmethod
+    def passed_as_well(cls) -> float:
+        return cls.passed()
+
+
+class CountsPasses(Holding):
+    def __init__(self) -> None:
+        global PASSES
+        super().__init__()
+        PASSES = another_module.passes = 0
+
+
+class NamesAClass(CountsPasses):
+    def moved(self) -> float:
+        return Helper.passed() if len(self.net) == 1 else Helper.passed_as_well()
+
+
+class Made:
+    def __init__(self) -> None:
+        self.number = Helper.passed()
+
+
+class MakesAnObject(CountsPasses):
+    def moved(self) -> float:
+        return Made().number
+
+
+class OwnFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return x * Helper.passed()
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return gradient
+
+
+class CallsItsFunction(CountsPasses):
+    def forward(self, x: Tensor) -> Tensor:
+        return OwnFunction.apply(self.net(x))  # type: ignore[no-any-return, no-untyped-call]
+
+
+another_module = ModuleType("another_module")
+exec("passes = 0\ndef passed():\n    global passes\n    passes += 1\n    return passes\n", vars(another_module))
+sys.modules["another_module"] = another_module
+
+
+class ImportsInside(CountsPasses):
+    def moved(self) -> float:
+        import another_module
+
+        another_module.passes += 1
+        return float(another_module.passes)
+
+
+class ImportsAFunction(CountsPasses):
+    def moved(self) -> float:
+        from another_module import passed
+
+        return float(passed())
+
+
 MOVING = [
     *(NumpyGenerator, LegacyNumpy, BoundDraw, PythonRandom, TorchGenerator, ForgottenBuffer, SwappedData, AnArray),
     *(
@@ -366,6 +438,7 @@ MOVING = [
         InAClosure,
         ADefault,
     ),
+    *(NamesAClass, MakesAnObject, CallsItsFunction, ImportsInside, ImportsAFunction),
     with_a_hook,
 ]
 
@@ -401,6 +474,88 @@ def test_the_answers_are_those_of_a_model_that_was_left_alone(
     assert same(answers(run_twice), answers(lambda _model: None))
 
 
+class OfAFile(Holding):
+    """Its numbers, what is no number among them, lie in a file that only may be read."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        np.array([1.0, np.nan, -0.0, 2.0], dtype="float32").tofile(file)
+        mapped = np.memmap(file, dtype="float32", mode="r")
+        self.table = torch.from_numpy(mapped)
+        self.array = self.table.numpy()
+        self.scale = nn.Parameter(self.table[2:])
+        self.register_buffer("shift", torch.from_numpy(mapped)[:2])
+
+    def moved(self) -> float:
+        return float(self.table[0] + self.array[0] + self.shift[0] + self.scale[1].detach())
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+@pytest.mark.parametrize("around", [unnoticed, isolated])
+def test_what_is_as_it_was_is_not_written_to(
+    around: Callable[[nn.Module], AbstractContextManager[None]], tmp_path: Path
+) -> None:
+    model = OfAFile(tmp_path / "table")
+    for _ in range(3):
+        with around(model):
+            model(INPUTS)
+    assert model.table[1].isnan()
+
+
+NUMBERS = [
+    torch.tensor([1.0, math.nan, 0.0]),
+    torch.tensor([1 + 2j, 0j]),
+    torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]).t(),
+    torch.tensor([1.0, 2.0], dtype=torch.bfloat16),
+    torch.tensor([True, False]),
+    torch.tensor([1, 2]),
+    np.array([1.0, math.nan]),
+    np.array([1 + 2j]),
+    np.array([{}, None]),
+    np.array([(1, 2.0)], dtype=[("one", "i4"), ("other", "f8")]),
+]
+
+
+@pytest.mark.parametrize("numbers", NUMBERS, ids=[str(place) for place in range(len(NUMBERS))])
+def test_numbers_of_every_kind_are_put_back(numbers: Tensor | np.ndarray) -> None:
+    model = plain()
+    model.held = numbers.clone() if isinstance(numbers, Tensor) else numbers.copy()  # type: ignore[assignment]
+    with unnoticed(model):
+        if isinstance(numbers, np.ndarray):
+            model.held[...] = model.held[::-1].copy() if numbers.dtype.names is None else np.zeros(1, numbers.dtype)
+        elif numbers.dtype == torch.bool:
+            model.held.logical_not_()  # type: ignore[operator]
+        else:
+            model.held.mul_(-1)  # type: ignore[operator]
+    if isinstance(numbers, np.ndarray):
+        assert np.array_equal(model.held, numbers, equal_nan=numbers.dtype.kind == "f")
+    else:
+        assert same_bits(model.held, numbers)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr, torch.sparse_csc])
+def test_sparse_numbers_are_put_back(layout: torch.layout) -> None:
+    model, dense = plain(), torch.tensor([[0.0, 1.0], [2.0, 0.0]])
+    model.held = dense.to_sparse(layout=layout)  # type: ignore[assignment]
+    for _ in range(2):
+        with unnoticed(model):
+            model.held.mul_(-1)  # type: ignore[operator]
+            assert torch.equal(model.held.to_dense(), -dense)  # type: ignore[operator]
+        assert torch.equal(model.held.to_dense(), dense)  # type: ignore[operator]
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_a_sparse_table_counts_as_the_numbers_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = plain()
+    model.table = torch.eye(20).to_sparse()  # type: ignore[assignment]
+    monkeypatch.setattr(kept_module, "MOST_NUMBERS", 60)
+    Kept(model)
+    model.table = torch.eye(21).to_sparse()  # type: ignore[assignment]
+    with pytest.raises(Unrepeatable, match="`table`"):
+        Kept(model)
+
+
 def count() -> Iterator[int]:
     yield from itertools.count()
 
@@ -425,6 +580,84 @@ def test_a_model_that_draws_on_an_iterator_is_not_run_once_more(moves: Callable[
         assert not session.events(kinds=["instrument-failed"])
         assert "dropout/evaluation_loss" not in session.series_names()
         assert session.series("train/loss")[0].size == STEPS
+
+
+class Remembers(Holding):
+    @functools.cache  # noqa: B019
+    def scaled(self, factor: int) -> Tensor:
+        return self.net[1].bias * factor
+
+    @functools.lru_cache  # noqa: B019
+    def never_called(self) -> float:
+        return 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x) * self.scaled(2).sum()
+
+
+class HoldsWhatRemembers(Holding):
+    def __init__(self) -> None:
+        super().__init__()
+        self.moved = functools.lru_cache(lambda: 1.0)  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("make", [Remembers, HoldsWhatRemembers])
+def test_a_model_that_remembers_what_it_computed_is_not_run_once_more(make: Callable[[], nn.Module]) -> None:
+    model = make()
+    with pytest.raises(Unrepeatable, match="remembers its results"), unnoticed(model):
+        raise AssertionError("it was run")
+    model(INPUTS).sum().backward()
+
+
+class HasAnUnusedCache(Holding):
+    @functools.cache  # noqa: B019
+    def never_called(self) -> float:
+        return 0.0
+
+
+def test_a_cache_that_no_pass_fills_is_no_obstacle() -> None:
+    Kept(HasAnUnusedCache())
+
+
+class AddsInPlace(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = plain()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.clone()
+        x += 1
+        x[0] = 0
+        return self.net(x)
+
+
+class AddsToAWeight(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.scales = plain(), nn.ParameterList([torch.ones(1)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.scales[0] += 1
+        return self.net(x)
+
+
+def test_weights_are_copied_where_code_that_names_them_writes_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[nn.Module] = []
+    copies_of = probe._copies_of
+
+    def listened(kept: Kept) -> list[tuple[nn.Parameter, Tensor, Tensor]]:
+        copied.append(kept.modules[0])
+        return copies_of(kept)
+
+    monkeypatch.setattr(probe, "_copies_of", listened)
+    adds, moves = AddsInPlace(), AddsToAWeight()
+    for _ in range(3):
+        for model in (adds, moves):
+            with unnoticed(model):
+                model(INPUTS)
+    assert copied.count(adds) == 1  # at first, to see whether any moves
+    assert copied.count(moves) == 3
+    assert moves.scales[0] == 1
 
 
 class DividesByNothing(CannotBePutBack):
@@ -464,6 +697,36 @@ def test_more_numbers_than_are_to_be_copied_are_left_where_they_are(monkeypatch:
     monkeypatch.setattr(kept_module, "MOST_NUMBERS", 2)
     with pytest.raises(Unrepeatable, match="`seen`"):
         Kept(ForgottenBuffer())
+
+
+HELD = [
+    ([Meter() for _ in range(1001)], "`held` holds more than 1000 objects"),
+    ([[Meter()] * 2 for _ in range(1001)], "`held` holds more than 1000 objects"),
+    ([[{"n": 0} for _ in range(900)] for _ in range(6)], "more than 5000 objects"),
+    ({n: torch.zeros(1) for n in range(1001)}, "`held` holds more than 1000 tensors"),
+]
+
+
+@pytest.mark.parametrize(("held", "why"), HELD, ids=["objects", "lists", "dicts", "tensors"])
+def test_a_model_that_holds_more_than_is_looked_into_is_not_run_once_more(held: object, why: str) -> None:
+    model = plain()
+    model.held = held  # type: ignore[assignment]
+    with pytest.raises(Unrepeatable, match=why), unnoticed(model):
+        raise AssertionError("it was run")
+
+
+@pytest.mark.parametrize("held", [1, "one", (1, "one"), np.float64(1), torch.float32], ids=str)
+def test_however_much_does_not_change_may_be_held(held: object) -> None:
+    model = plain()
+    model.held = [held] * 100_000  # type: ignore[assignment]
+    with unnoticed(model):
+        model.held.append(held)  # type: ignore[operator, union-attr]
+    assert len(model.held) == 100_000  # type: ignore[arg-type]
+
+
+def test_a_deep_network_is_not_too_many_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_module, "MOST_PARTS", 250)
+    Kept(nn.Sequential(*(nn.Conv2d(1, 1, 1) for _ in range(200))))
 
 
 def test_what_the_training_gave_is_not_written_to_by_a_pass_of_ours(tmp_path: Path) -> None:
@@ -513,8 +776,16 @@ def of_models(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]
     return {name: gradient.mean(0) for name, gradient in vmap(grad(loss))(two).items()}
 
 
-@pytest.mark.parametrize("gradients", [of_samples, of_models])
-def test_a_training_on_mapped_gradients_is_recorded_and_left_alone(
+def of_all(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return grad(lambda weights: F.cross_entropy(functional_call(model, weights, (INPUTS,)), LABELS))(weights)
+
+
+def by_jacrev(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return jacrev(lambda weights: F.cross_entropy(functional_call(model, weights, (INPUTS,)), LABELS))(weights)
+
+
+@pytest.mark.parametrize("gradients", [of_samples, of_models, of_all, by_jacrev])
+def test_a_training_on_gradients_of_functions_is_recorded_and_left_alone(
     gradients: Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]], tmp_path: Path
 ) -> None:
     def train(session: Path | None) -> list[Tensor]:
