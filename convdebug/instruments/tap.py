@@ -148,8 +148,10 @@ class Tap:
             self._listener = None
 
     def _is_open(self) -> bool:
-        """Not inside a transform of `torch.func`: what is computed there cannot be copied to a tensor from outside."""
-        return not self._complete and torch.is_grad_enabled() == self.wants_gradients and transform() is None
+        """Not inside a transform of `torch.func` or while exported: what is computed there cannot be copied out."""
+        if self._complete or torch.is_grad_enabled() != self.wants_gradients:
+            return False
+        return transform() is None and not torch.compiler.is_compiling()
 
     def _see_module(self, name: str, module: nn.Module, output: Any) -> None:
         tensor = first_tensor(output)

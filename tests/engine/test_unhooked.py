@@ -128,3 +128,19 @@ def test_torch_is_as_it_was_when_the_last_watch_is_over(tmp_path):
             assert torch.jit.trace is not before[2]
         assert "__getstate__" in vars(nn.Module)
     assert (vars(nn.Module).get("__getstate__"), torch.jit.script, torch.jit.trace, torch.jit.trace_module) == before
+
+
+def test_a_watched_model_is_exported_and_goes_on_being_measured(tmp_path):
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    example = torch.randn(5, 4)
+    with convdebug.watch(model, optimizer, session=tmp_path / "run.convdebug", every=1) as watched:
+        one_step(model, optimizer)
+        watched.step()
+        exported = torch.export.export(model, (example,))
+        assert torch.equal(exported.module()(example), model(example))
+        one_step(model, optimizer)
+        watched.step()
+    with Session.open(tmp_path / "run.convdebug") as session:
+        assert not session.events(kinds=["instrument-failed"])
+        assert len(session.series("activation/0/mean")[0]) == 2
